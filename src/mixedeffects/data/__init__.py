@@ -1,0 +1,1 @@
+"""Any data frame or file as plain columns, and the data sets shipped with the package."""
