@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,11 @@ class AbstractCovariance(ABC):
     closure: ClassVar[Closure]
     """Which linear maps of the columns keep Σ in the structure: any (``"affine"``), any positive
     scaling of each column (``"scaling"``), or only one scaling common to all (``"common"``)."""
+
+    @classmethod
+    def from_positions(cls, n_columns: int, positions: Sequence[float] | None) -> Self:
+        """The structure of k columns at the given times; most structures have no use for times."""
+        return cls(n_columns)
 
     @property
     @abstractmethod
@@ -85,10 +90,12 @@ class AbstractCovariance(ABC):
 def lower_root(factor: Array) -> Array:
     """The lower-triangular root (k, k) of T Tᵀ with a diagonal that is not negative."""
     if np.any(np.triu(factor, 1)):
-        factor = np.tril(np.linalg.qr(factor.T, mode="r").T)
+        upper: Array = np.linalg.qr(factor.T).R
+        factor = np.tril(upper.T)
     return factor * np.where(np.diagonal(factor) < 0, -1.0, 1.0)
 
 
 def column_deviations(factor: Array) -> Array:
-    """Relative standard deviations (k,): the root mean squares of T Tᵀ's diagonal."""
-    return np.sqrt(np.einsum("ij,ij->i", factor, factor))
+    """Relative standard deviations (k,): the square roots of the diagonal of T Tᵀ."""
+    deviations: Array = np.sqrt(np.sum(factor * factor, axis=1))
+    return deviations

@@ -1,0 +1,230 @@
+"""Every structure: derivatives, inverse, positive definiteness, and the covariance it stands for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mixedeffects.covariance import STRUCTURES, build
+from mixedeffects.errors import ModelError
+
+CASES = [
+    (name, k, positions)
+    for name in STRUCTURES
+    for k, positions in [
+        (1, None),
+        (2, None),
+        (3, None),
+        (5, None),
+        *([(4, (0, 2, 5, 6)), (3, (8, 10, 14)), (4, (-3, -1, 2, 6))] if name == "ar1" else []),
+    ]
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}-{case[2]}")
+def structure(request):
+    return build(*request.param)
+
+
+def points(structure):
+    """Random points, the start, and points with zero deviations and correlations of ±1."""
+    rng = np.random.default_rng(20)
+    m = structure.n_parameters
+    d = getattr(structure, "n_deviations", m)
+    random = [
+        np.concatenate([rng.uniform(0.2, 2, d), rng.uniform(-0.9, 1.2, m - d)]) for _ in range(3)
+    ]
+    zero_first, all_zero, upper = random[0].copy(), random[0].copy(), random[1].copy()
+    zero_first[0] = 0.0
+    all_zero[:d] = 0.0
+    if m > d:
+        upper[d:] = structure.parameters(np.ones((structure.n_columns, 1)) * [[1.0]])[d:]
+    return [*random, structure.start(), zero_first, all_zero, upper, -random[2]]
+
+
+def difference(function, theta, step=0.02):
+    """Eighth-order central differences along each parameter: (m, ...)."""
+    weights = np.array([4 / 5, -1 / 5, 4 / 105, -1 / 280])
+    return np.array(
+        [
+            sum(
+                w * (function(theta + j * step * e) - function(theta - j * step * e)) / step
+                for j, w in enumerate(weights, start=1)
+            )
+            for e in np.eye(len(theta))
+        ]
+    )
+
+
+def test_shapes_and_lower_triangle(structure):
+    k, m = structure.n_columns, structure.n_parameters
+    for theta in points(structure):
+        factor = structure.factor(theta)
+        assert factor.shape == (k, k)
+        assert structure.jacobian(theta).shape == (m, k, k)
+        assert not np.any(np.triu(factor, 1))
+        assert not np.any(np.triu(structure.jacobian(theta), 1))
+    assert len(structure.names([f"x{i}" for i in range(k)])) == m == len(structure.start())
+
+
+def test_jacobian_against_differences(structure):
+    for theta in points(structure):
+        expected = difference(structure.factor, theta)
+        np.testing.assert_allclose(structure.jacobian(theta), expected, atol=1e-9)
+
+
+def test_second_against_differences(structure):
+    for theta in points(structure):
+        expected = difference(structure.jacobian, theta)
+        second = structure.second(theta)
+        if second is None:
+            np.testing.assert_allclose(expected, 0, atol=1e-9)
+        else:
+            np.testing.assert_allclose(second, expected, atol=1e-8)
+            np.testing.assert_allclose(second, second.swapaxes(0, 1), atol=1e-14)
+
+
+def test_parameters_invert_factor(structure):
+    for theta in points(structure):
+        factor = structure.factor(theta)
+        again = structure.parameters(factor)
+        back = structure.factor(again)
+        np.testing.assert_allclose(back @ back.T, factor @ factor.T, atol=1e-12)
+        assert np.all(np.diagonal(back) >= 0)
+    for theta in points(structure)[:3]:
+        if structure.name != "us":
+            again = structure.parameters(structure.factor(theta))
+            np.testing.assert_allclose(again, theta, atol=1e-10)
+
+
+def test_parameters_of_any_root(structure):
+    rng = np.random.default_rng(3)
+    k = structure.n_columns
+    for theta in points(structure):
+        factor = structure.factor(theta)
+        rotation = np.linalg.qr(rng.normal(size=(k, k)))[0]
+        back = structure.factor(structure.parameters(factor @ rotation))
+        np.testing.assert_allclose(back @ back.T, factor @ factor.T, atol=1e-7)
+
+
+def test_positive_definite_inside(structure):
+    for theta in points(structure)[:3]:
+        factor = structure.factor(theta)
+        assert np.linalg.eigvalsh(factor @ factor.T)[0] > 0
+
+
+def test_linear_pattern(structure):
+    if structure.linear_pattern is None:
+        return
+    theta = points(structure)[0]
+    factor = np.zeros((structure.n_columns, structure.n_columns))
+    factor[structure.linear_pattern] = theta
+    np.testing.assert_array_equal(structure.factor(theta), factor)
+    assert structure.second(theta) is None
+
+
+def test_closure(structure):
+    """Maps of the columns that the structure claims to absorb."""
+    rng = np.random.default_rng(8)
+    k = structure.n_columns
+    maps = {
+        "affine": rng.normal(size=(k, k)),
+        "scaling": np.diag(rng.uniform(0.5, 2, k)),
+        "common": 1.7 * np.eye(k),
+    }
+    root = maps[structure.closure] @ structure.factor(points(structure)[0])
+    back = structure.factor(structure.parameters(root))
+    np.testing.assert_allclose(back @ back.T, root @ root.T, atol=1e-12)
+
+
+def test_start_is_identity(structure):
+    factor = structure.factor(structure.start())
+    np.testing.assert_allclose(factor @ factor.T, np.eye(structure.n_columns), atol=0.11)
+
+
+def test_deviations_enter_linearly(structure):
+    """Twice the deviations, zero included, is twice the factor."""
+    for theta in points(structure):
+        d = getattr(structure, "n_deviations", len(theta))
+        twice = np.concatenate([2 * theta[:d], theta[d:]])
+        np.testing.assert_allclose(structure.factor(twice), 2 * structure.factor(theta))
+
+
+@pytest.mark.parametrize("rho", [-0.24, -0.1, 0.0, 0.5, 0.999])
+@pytest.mark.parametrize("name", ["cs", "homcs"])
+def test_compound_symmetry(name, rho):
+    structure = build(name, 5)
+    deviations = np.ones(5) if name == "homcs" else np.arange(1.0, 6.0)
+    covariance = np.outer(deviations, deviations) * (np.full((5, 5), rho) + (1 - rho) * np.eye(5))
+    factor = structure.factor(structure.parameters(np.linalg.cholesky(covariance)))
+    np.testing.assert_allclose(factor @ factor.T, covariance, atol=1e-12)
+    np.testing.assert_allclose(factor, np.linalg.cholesky(covariance), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["cs", "homcs"])
+def test_compound_symmetry_reaches_both_bounds(name):
+    structure = build(name, 4)
+    deviations = np.ones(structure.n_deviations)
+    for angle, rho in [(np.pi - np.pi / 3, 1.0), (-np.pi / 3, -1 / 3)]:
+        factor = structure.factor(np.append(deviations, angle))
+        expected = np.full((4, 4), rho) + (1 - rho) * np.eye(4)
+        np.testing.assert_allclose(factor @ factor.T, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("rho", [-1.0, -0.7, 0.0, 0.3, 0.95, 1.0])
+def test_ar1_with_gaps(rho):
+    times = np.array([3, 5, 8, 9, 20])
+    structure = build("ar1", 5, times)
+    factor = structure.factor(np.array([1.5, np.arcsin(rho)]))
+    expected = 1.5**2 * rho ** np.abs(times[:, None] - times).astype(float)
+    np.testing.assert_allclose(factor @ factor.T, expected, atol=1e-13)
+
+
+def test_ar1_counts_time_in_its_largest_unit():
+    assert build("ar1", 4, [8, 10, 12, 14]) == build("ar1", 4, [0, 1, 2, 3])
+    assert build("ar1", 4, [8, 10, 12, 14]).start()[1] == 0.0
+
+
+def test_ar1_starts_off_the_stationary_point():
+    structure = build("ar1", 3, [0, 2, 5])
+    assert np.any(np.abs(structure.jacobian(structure.start())[1]) > 0.1)
+
+
+def test_toeplitz_reaches_what_a_cone_of_free_correlations_cannot_leave():
+    structure = build("toep", 4)
+    correlations = np.array([1.0, 0.6, 0.1, -0.3])
+    matrix = correlations[np.abs(np.subtract.outer(range(4), range(4)))]
+    theta = structure.parameters(np.linalg.cholesky(matrix))
+    factor = structure.factor(theta)
+    np.testing.assert_allclose(factor, np.linalg.cholesky(matrix), atol=1e-12)
+
+
+def test_known_is_unstructured_over_columns():
+    assert build("known", 3) == build("us", 3)
+
+
+def test_unstructured_follows_lme4():
+    structure = build("us", 3)
+    assert structure.names("abc") == ("a", "b.a", "c.a", "b", "c.b", "c")
+    np.testing.assert_array_equal(
+        structure.factor(np.arange(1.0, 7.0)), [[1, 0, 0], [2, 4, 0], [3, 5, 6]]
+    )
+
+
+def test_only_correlated_structures_report_correlations():
+    assert {name for name in STRUCTURES if not build(name, 2).correlated} == {"diag", "id"}
+    assert not any(build(name, 1).correlated for name in STRUCTURES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ar2", 3), "Unknown covariance structure 'ar2'. Did you mean 'ar1'"),
+        (("ar1", 3, [0, 0.5, 1]), "0.5 is not whole"),
+        (("ar1", 3, [0, 2, 1]), "increase"),
+        (("toep", 3, [0, 1, 4]), "equally spaced"),
+    ],
+)
+def test_refusals(arguments, words):
+    with pytest.raises(ModelError, match=words):
+        build(*arguments)
