@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,15 +28,15 @@ class AbstractCompoundSymmetry(AbstractScaledCorrelation):
 
     def correlation_root(self, angles: tuple[Jet, ...]) -> Jet:
         k = self.n_columns
-        alpha = angles[0] * 0.5 + np.arcsin(1 / np.sqrt(k))
-        spread = cos(alpha) * np.sqrt(k / (k - 1))  # √(1 - ρ), with the sign of the cosine
+        alpha = angles[0] * 0.5 + math.asin(1 / math.sqrt(k))
+        spread = cos(alpha) * math.sqrt(k / (k - 1))  # √(1 - ρ), with the sign of the cosine
         rho = spread * spread * -1.0 + 1.0
         j = np.arange(k)[None]
         first, last = np.eye(1, k), np.eye(1, k, k - 1)
         before = rho * np.where(first, 0, j - 1) + 1.0  # 1 + (j-1)ρ
         after = rho * np.where(last, 0, j) + 1.0  # 1 + jρ, the last of which is k sin²α
         scale = (spread * (1 - first) + first) * power(before, -0.5)
-        diagonal = power(after, 0.5) * (1 - last) + sin(alpha) * (np.sqrt(k) * last)
+        diagonal = power(after, 0.5) * (1 - last) + sin(alpha) * (math.sqrt(k) * last)
         below = rho * power(after, -0.5)
         return scale * (diagonal * np.eye(k) + below * np.tri(k, k=-1))
 
@@ -45,7 +46,7 @@ class AbstractCompoundSymmetry(AbstractScaledCorrelation):
         known = known[~np.isnan(known)]
         rho = float(np.mean(known)) if known.size else 0.0
         alpha = np.arccos(np.sqrt(np.clip((1 - rho) * (k - 1) / k, 0.0, 1.0)))
-        return np.array([2 * (alpha - np.arcsin(1 / np.sqrt(k)))])
+        return np.array([2 * (alpha - math.asin(1 / math.sqrt(k)))])
 
 
 @dataclass(frozen=True, slots=True)

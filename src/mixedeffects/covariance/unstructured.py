@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -34,8 +35,7 @@ class Unstructured(AbstractCovariance):
 
     @property
     def linear_pattern(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        columns, rows = np.triu_indices(self.n_columns)
-        return rows, columns
+        return _lower_triangle(self.n_columns)
 
     def start(self) -> Array:
         return self.parameters(np.eye(self.n_columns))
@@ -53,11 +53,7 @@ class Unstructured(AbstractCovariance):
         return factor
 
     def jacobian(self, theta: Array) -> Array:
-        m, k = self.n_parameters, self.n_columns
-        jacobian = np.zeros((m, k, k))
-        rows, cols = self.linear_pattern
-        jacobian[np.arange(m), rows, cols] = 1.0
-        return jacobian
+        return _jacobian(self.n_columns)
 
     def second(self, theta: Array) -> None:
         return None
@@ -65,3 +61,19 @@ class Unstructured(AbstractCovariance):
     def parameters(self, factor: Array) -> Array:
         theta: Array = lower_root(factor)[self.linear_pattern]
         return theta
+
+
+@lru_cache
+def _lower_triangle(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    columns, rows = np.triu_indices(k)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
+
+
+@lru_cache
+def _jacobian(k: int) -> Array:
+    rows, columns = _lower_triangle(k)
+    jacobian = np.zeros((len(rows), k, k))
+    jacobian[np.arange(len(rows)), rows, columns] = 1.0
+    jacobian.flags.writeable = False
+    return jacobian
