@@ -1,0 +1,140 @@
+"""The benchmark cases: seeded data and an lme4 formula each.
+
+A case is found by its name, or made to size: ``slopes/1000000/100000`` is the maker ``slopes`` with
+1,000,000 rows and 100,000 groups.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PACKAGE_FILES = Path(__file__).parents[1] / "src" / "mixedeffects" / "data" / "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A model and the data to fit it to; `refits` > 0 times that many refits to new responses."""
+
+    name: str
+    formula: str
+    make: Callable[[], pd.DataFrame]
+    refits: int = 0
+
+    @property
+    def response(self) -> str:
+        return self.formula.split("~")[0].strip()
+
+
+def dataset(name: str) -> pd.DataFrame:
+    """One of the package's datasets; BENCHMARK_DATA names another folder that holds it."""
+    folder = Path(os.environ.get("BENCHMARK_DATA", PACKAGE_FILES))
+    found = [path for suffix in (".csv", ".csv.gz") if (path := folder / (name + suffix)).exists()]
+    if not found:
+        raise FileNotFoundError(f"{name}.csv or {name}.csv.gz is not in {folder}")
+    return pd.read_csv(found[0])
+
+
+def slopes(rows: int, groups: int) -> pd.DataFrame:
+    """Correlated intercept and slope over one factor; columns y, x, z, g."""
+    random = np.random.default_rng(100)
+    g = random.integers(0, groups, rows)
+    x, z = random.normal(size=(2, rows))
+    b = random.normal(size=(groups, 2)) @ np.array([[0.8, 0.2], [0.0, 0.4]])
+    y = 1 + 0.5 * x - 0.3 * z + b[g, 0] + b[g, 1] * x + random.normal(size=rows)
+    return pd.DataFrame({"y": y, "x": x, "z": z, "g": g})
+
+
+def one_factor(rows: int, groups: int) -> pd.DataFrame:
+    """Random intercepts over one factor; columns y, x, g."""
+    random = np.random.default_rng(101)
+    g = random.integers(0, groups, rows)
+    x = random.normal(size=rows)
+    y = 1 + 0.5 * x + 0.7 * random.normal(size=groups)[g] + random.normal(size=rows)
+    return pd.DataFrame({"y": y, "x": x, "g": g})
+
+
+def crossed(rows: int, first: int, second: int) -> pd.DataFrame:
+    """Two factors crossed at random; columns y, x, a, b."""
+    random = np.random.default_rng(200)
+    a = random.integers(0, first, rows)
+    b = random.integers(0, second, rows)
+    x = random.normal(size=rows)
+    effects = 0.7 * random.normal(size=first)[a] + 0.5 * random.normal(size=second)[b]
+    y = 1 + 0.5 * x + effects + random.normal(size=rows)
+    return pd.DataFrame({"y": y, "x": x, "a": a, "b": b})
+
+
+def nested(rows: int) -> pd.DataFrame:
+    """A chain nested four deep, five rows in each leaf; labels repeat from parent to parent."""
+    random = np.random.default_rng(300)
+    leaf = np.arange(rows) // 5
+    units = {"a": leaf // 1000, "b": leaf // 100, "c": leaf // 10, "d": leaf}
+    x = random.normal(size=rows)
+    y = 1 + 0.5 * x + random.normal(size=rows)
+    for scale, unit in zip((0.8, 0.6, 0.5, 0.4), units.values(), strict=True):
+        y += scale * random.normal(size=unit[-1] + 1)[unit]
+    labels = {name: unit % (10 if name != "a" else rows) for name, unit in units.items()}
+    return pd.DataFrame({"y": y, "x": x, **labels})
+
+
+def maximal(subjects: int, items: int) -> pd.DataFrame:
+    """A 2 x 2 design within subjects and within items, every cell once, slopes on everything."""
+    random = np.random.default_rng(400)
+    cells = np.array(list(np.ndindex(subjects, items, 2, 2)))
+    subject, item, first, second = cells.T
+    A, B = first - 0.5, second - 0.5
+    design = np.column_stack([np.ones(len(A)), A, B, A * B])
+    mixing = np.eye(4) + 0.3 * np.tri(4, k=-1)
+    of_subject = random.normal(size=(subjects, 4)) @ mixing * [1.0, 0.6, 0.5, 0.7]
+    of_item = random.normal(size=(items, 4)) @ mixing * [0.8, 0.4, 0.6, 0.5]
+    y = design @ [1.0, 0.5, -0.4, 0.3] + random.normal(size=len(A))
+    y += np.sum(design * (of_subject[subject] + of_item[item]), axis=1)
+    return pd.DataFrame({"y": y, "A": A, "B": B, "subject": subject, "item": item})
+
+
+MAKERS: dict[str, tuple[str, Callable[..., pd.DataFrame]]] = {
+    "slopes": ("y ~ x + z + (x | g)", slopes),
+    "one_factor": ("y ~ x + (1 | g)", one_factor),
+    "crossed": ("y ~ x + (1 | a) + (1 | b)", crossed),
+    "nested": ("y ~ x + (1 | a/b/c/d)", nested),
+    "maximal": ("y ~ A*B + (A*B | subject) + (A*B | item)", maximal),
+}
+
+
+def sized(name: str, maker: str, *sizes: int, refits: int = 0) -> Case:
+    formula, make = MAKERS[maker]
+    return Case(name, formula, lambda: make(*sizes), refits)
+
+
+SLEEP = "Reaction ~ Days + (Days | Subject)"
+INSTEVAL = "y ~ service + (1 | s) + (1 | d) + (1 | dept)"
+INSTEVAL_SLOPES = "y ~ service + (1 | s) + (service | d)"
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("sleepstudy", SLEEP, lambda: dataset("sleepstudy")),
+        Case("sleepstudy_refit", SLEEP, lambda: dataset("sleepstudy"), refits=100),
+        sized("nested", "nested", 100_000),
+        sized("slopes_100k", "slopes", 100_000, 5_000),
+        sized("slopes_1m", "slopes", 1_000_000, 100_000),
+        sized("maximal", "maximal", 60, 30),
+        Case("insteval", INSTEVAL, lambda: dataset("insteval")),
+        Case("insteval_slopes", INSTEVAL_SLOPES, lambda: dataset("insteval")),
+        sized("crossed_200k", "crossed", 200_000, 20_000, 5_000),
+    )
+}
+
+
+def find_case(name: str) -> Case:
+    """A case by name, or by maker and sizes: ``one_factor/1000000/1000``."""
+    if name in CASES:
+        return CASES[name]
+    maker, *sizes = name.split("/")
+    if maker not in MAKERS or not sizes:
+        raise SystemExit(f"no case {name!r}; there are {', '.join(CASES)} and makers: {MAKERS}")
+    return sized(name, maker, *map(int, sizes))
