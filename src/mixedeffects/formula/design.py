@@ -1,0 +1,316 @@
+"""A formula and data as arrays: `build_design`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.data.frames import Columns, FrameKind, read_columns
+from mixedeffects.errors import DataError, FormulaError, MissingValueError
+from mixedeffects.formula.effects import RandomDesign, build_random
+from mixedeffects.formula.evaluate import Evaluator, kind_of
+from mixedeffects.formula.grammar import ParsedFormula, parse_formula
+from mixedeffects.formula.matrix import build_matrix
+from mixedeffects.formula.spec import DesignSpec
+from mixedeffects.formula.tree import Name, column_names
+
+__all__ = ["Design", "build_design"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Everything that a formula and data say, as arrays over the n rows used.
+
+    Attributes
+    ----------
+    formula : str
+    response : str
+        Left side of the formula.
+    y : ndarray, shape (n,)
+    X : ndarray, shape (n, p)
+    x_names : tuple of str
+        Names of the columns of X.
+    has_intercept : bool
+        Whether the first column of X is the constant.
+    weights : ndarray, shape (n,), or None
+    offset : ndarray, shape (n,), or None
+        Sum of the ``offset(...)`` terms and the offset argument.
+    random : tuple of RandomDesign
+        Those with most levels first.
+    rows : ndarray of int, shape (n,)
+        Positions of the rows used among those of the data.
+    n_rows : int
+        Rows of the data.
+    dropped : mapping of str to int
+        Rows with a missing value, by column.
+    notes : tuple of str
+        What a reader of the results should know, such as unused levels.
+    frame : FrameKind
+        The library in which results go back.
+    columns : Columns
+        The columns used, all rows.
+    spec : DesignSpec
+        Makes the same design on new data.
+    """
+
+    formula: str
+    response: str
+    y: Array = field(repr=False)
+    X: Array = field(repr=False)
+    x_names: tuple[str, ...]
+    has_intercept: bool
+    weights: Array | None = field(repr=False)
+    offset: Array | None = field(repr=False)
+    random: tuple[RandomDesign, ...] = field(repr=False)
+    rows: NDArray[np.intp] = field(repr=False)
+    n_rows: int
+    dropped: Mapping[str, int]
+    notes: tuple[str, ...]
+    frame: FrameKind = field(repr=False)
+    columns: Columns = field(repr=False)
+    spec: DesignSpec = field(repr=False)
+
+
+def build_design(
+    formula: str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    missing: Literal["drop", "error"] = "drop",
+    known: Mapping[str, Any] | None = None,
+    require_random: bool = True,
+) -> Design:
+    """Arrays of a Gaussian mixed model from a formula and data.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's grammar, see `parse_formula`.
+    data : table, dict or path
+        See `read_columns`.
+    weights, offset : str or ndarray of shape (n_rows,), optional
+        A column's name, or values. Weights are positive.
+    missing : {"drop", "error"}
+        What becomes of rows with a missing value in any column used.
+    known : mapping of str to matrix, optional
+        Matrices that ``known(1 | group, K)`` names, see `known_matrix`.
+    require_random : bool
+        Whether a formula without random terms is an error.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read or says what cannot be estimated.
+    DataError
+        If a column is not there, or its values cannot be used.
+    MissingValueError
+        At a missing value under ``missing="error"``.
+
+    Examples
+    --------
+    >>> data = {"y": [1.0, 2.0, 4.0, 3.0], "f": ["a", "b", "a", "b"], "g": [1, 1, 2, 2]}
+    >>> design = build_design("y ~ f + (1 | g)", data)
+    >>> design.x_names
+    ('Intercept', 'f[T.b]')
+    >>> design.random[0].codes
+    array([0, 0, 1, 1], dtype=int32)
+    """
+    parsed = parse_formula(formula)
+    _check_roles(parsed, require_random)
+    extra = {"weights": weights, "offset": offset}
+    columns = _read(parsed, data, extra)
+    arrays = {
+        name: _vector(name, value, columns.n_rows)
+        for name, value in extra.items()
+        if value is not None and not isinstance(value, str)
+    }
+    complete, dropped = _complete(columns, arrays, missing)
+    rows = np.flatnonzero(complete)
+    kept = columns if len(rows) == columns.n_rows else columns.take(rows)
+    states: dict[str, Any] = {}
+    evaluator = Evaluator(kept, formula, states, rows=rows)
+    y = _response(parsed, evaluator)
+    X, fixed = build_matrix(parsed.fixed_terms, evaluator)
+    random = build_random(parsed.random, evaluator, known)
+    return Design(
+        formula=formula,
+        response=parsed.response,
+        y=y,
+        X=X,
+        x_names=fixed.names,
+        has_intercept=() in parsed.fixed_terms,
+        weights=_weights(_extra("weights", weights, arrays, evaluator), evaluator),
+        offset=_offset(parsed, _extra("offset", offset, arrays, evaluator), evaluator),
+        random=tuple(design for design, _ in random),
+        rows=rows,
+        n_rows=columns.n_rows,
+        dropped=MappingProxyType(dropped),
+        notes=tuple(evaluator.notes.values()),
+        frame=columns.frame,
+        columns=columns,
+        spec=DesignSpec(
+            parsed,
+            fixed,
+            tuple(spec for _, spec in random),
+            MappingProxyType(states),
+            offset if isinstance(offset, str) else None,
+            "offset" in arrays,
+        ),
+    )
+
+
+def _check_roles(parsed: ParsedFormula, require_random: bool) -> None:
+    if not parsed.random and require_random:
+        raise FormulaError(
+            "the formula has no random term: add one, such as (1 | group), or fit a plain"
+            " regression with another package",
+            parsed.text,
+        )
+    if parsed.cbind is not None:
+        raise FormulaError(
+            "cbind(...) is a response of family 'binomial'; a Gaussian model needs a column of"
+            " numbers, such as the proportion",
+            parsed.text,
+            parsed.response_node.position,
+        )
+    if not isinstance(parsed.response_node, Name):
+        return
+    name = parsed.response_node.value
+    for term in parsed.random:
+        if name in term.columns:
+            raise FormulaError(
+                f"the response {name!r} is also in the random term {term.label!r}",
+                parsed.text,
+                term.position,
+            )
+    if any(isinstance(f.node, Name) and f.name == name for t in parsed.fixed_terms for f in t):
+        raise FormulaError(f"the response {name!r} is also on the right side", parsed.text)
+
+
+def _read(parsed: ParsedFormula, data: Any, extra: Mapping[str, Any]) -> Columns:
+    names = [*parsed.columns, *(v for v in extra.values() if isinstance(v, str))]
+    return read_columns(data, names)
+
+
+def _vector(name: str, values: Any, n_rows: int) -> Array:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be a column's name or numbers, one a row.") from None
+    if array.shape != (n_rows,):
+        raise DataError(
+            f"{name} has shape {array.shape}, but the data have {n_rows} rows: give one number a"
+            " row of the data, also of rows with missing values."
+        )
+    return array
+
+
+def _complete(
+    columns: Columns, arrays: Mapping[str, Array], missing: str
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Rows without missing values (n_rows,), and their number by column."""
+    if missing not in ("drop", "error"):
+        raise ValueError(f"missing must be 'drop' or 'error', not {missing!r}")
+    complete = np.ones(columns.n_rows, bool)
+    dropped: dict[str, int] = {}
+    masks = {name: column.missing for name, column in columns.columns.items()}
+    masks |= {name: np.isnan(values) for name, values in arrays.items()}
+    for name, mask in masks.items():
+        if mask.any():
+            dropped[name] = int(mask.sum())
+            complete &= ~mask
+    if dropped and missing == "error":
+        counts = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
+        raise MissingValueError(
+            f"Missing values in {counts}, first in row {int(complete.argmin())}. Fill them, or"
+            " leave these rows out with missing='drop'."
+        )
+    if not complete.any():
+        counts = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
+        raise DataError(f"No row is without missing values: they are in {counts}.")
+    return complete, dropped
+
+
+def _response(parsed: ParsedFormula, evaluator: Evaluator) -> Array:
+    for name in column_names(parsed.response_node):
+        column = evaluator.columns[name]
+        if column.kind == "categorical":
+            way_out = (
+                "For a Gaussian model of 0 and 1 convert it to numbers; for a proportion use"
+                " family 'binomial'."
+                if column.dtype_kind == "boolean"
+                else "A response must be numbers."
+            )
+            raise DataError(f"The response column {name!r} holds {kind_of(column)}. {way_out}")
+        evaluator.check_finite(name)
+    y = evaluator.number(parsed.response_node)
+    if not np.isfinite(y).all():
+        row = int((~np.isfinite(y)).argmax())
+        raise DataError(
+            f"The response {parsed.response!r} is not finite in row {evaluator.source_row(row)}."
+            " Change or drop that row, or the transformation."
+        )
+    return y
+
+
+def _extra(
+    name: str, value: Any, arrays: Mapping[str, Array], evaluator: Evaluator
+) -> tuple[str, Array] | None:
+    """The weights or offset argument on the rows used, with a name for messages."""
+    if value is None:
+        return None
+    if name in arrays:
+        assert evaluator.rows is not None
+        values, shown = arrays[name][evaluator.rows], name
+    else:
+        column = evaluator.columns[value]
+        if column.kind != "numeric":
+            raise DataError(f"{name}: column {value!r} holds {kind_of(column)}, not numbers.")
+        values, shown = column.values, f"{name}: column {value!r}"
+    if not np.isfinite(values).all():
+        row = evaluator.source_row(int((~np.isfinite(values)).argmax()))
+        raise DataError(f"{shown} is infinite in row {row}.")
+    return shown, values
+
+
+def _weights(given: tuple[str, Array] | None, evaluator: Evaluator) -> Array | None:
+    if given is None:
+        return None
+    shown, values = given
+    if values.min() <= 0:
+        row = evaluator.source_row(int((values <= 0).argmax()))
+        kind = "zero" if values.min() == 0 else "negative"
+        raise DataError(
+            f"{shown} is {kind} in row {row}; weights are positive. A row of weight zero says"
+            " nothing: drop it."
+        )
+    return values
+
+
+def _offset(
+    parsed: ParsedFormula, given: tuple[str, Array] | None, evaluator: Evaluator
+) -> Array | None:
+    parts = []
+    for text, node in zip(parsed.offsets, parsed.offset_nodes):
+        values = evaluator.number(node)
+        if not np.isfinite(values).all():
+            for name in column_names(node):
+                evaluator.check_finite(name)
+            row = evaluator.source_row(int((~np.isfinite(values)).argmax()))
+            raise DataError(f"offset({text}) is not finite in row {row}.")
+        parts.append(values)
+    if given is not None:
+        parts.append(given[1])
+    return np.sum(parts, axis=0) if parts else None

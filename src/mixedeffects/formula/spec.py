@@ -1,0 +1,234 @@
+"""What a fit remembers of its design, replayed on new data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.data.frames import Columns, FrameKind, open_source, read_columns
+from mixedeffects.errors import DataError, NewLevelError
+from mixedeffects.formula.effects import RandomSpec
+from mixedeffects.formula.evaluate import Evaluator
+from mixedeffects.formula.grammar import ParsedFormula
+from mixedeffects.formula.grouping import new_labels
+from mixedeffects.formula.matrix import MatrixSpec
+from mixedeffects.formula.tree import column_names
+
+__all__ = ["DesignSpec", "NewDesign", "NewLevels", "NewRandom", "complete_rows"]
+
+Array = NDArray[np.float64]
+NewLevels = Literal["error", "population", "sample"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewRandom:
+    """A random term on new rows.
+
+    Attributes
+    ----------
+    label : str
+        The term, as in the design.
+    values : ndarray, shape (n, k)
+        NaN in incomplete rows.
+    codes : ndarray of int32, shape (n,)
+        Level among those of the fit, -1 where unknown or missing.
+    new_levels : ndarray, shape (N,)
+        Labels that the fit has not seen.
+    new_codes : ndarray of int32, shape (n,)
+        Level among `new_levels`, else -1.
+    """
+
+    label: str
+    values: Array
+    codes: NDArray[np.int32]
+    new_levels: NDArray[Any]
+    new_codes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDesign:
+    """A design on new data, one entry a row of these, NaN where a row is incomplete.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+    random : tuple of NewRandom
+        Empty if only the population part was asked for.
+    offset : ndarray, shape (n,), or None
+    complete : ndarray of bool, shape (n,)
+        Rows without missing values.
+    n_rows : int
+    frame : FrameKind
+    y : ndarray, shape (n,), or None
+        Response, if asked for.
+    """
+
+    X: Array
+    random: tuple[NewRandom, ...]
+    offset: Array | None
+    complete: NDArray[np.bool_]
+    n_rows: int
+    frame: FrameKind
+    y: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class DesignSpec:
+    """Levels, knots, contrasts and centres of a fitted design.
+
+    Attributes
+    ----------
+    parsed : ParsedFormula
+    fixed : MatrixSpec
+    random : tuple of RandomSpec
+        In the order of the design.
+    states : mapping of str to dict
+        What each expression has learned.
+    offset : str or None
+        Column given as the offset argument.
+    offset_array : bool
+        Whether the offset argument was an array, which cannot be replayed.
+    """
+
+    parsed: ParsedFormula
+    fixed: MatrixSpec
+    random: tuple[RandomSpec, ...]
+    states: Mapping[str, Any]
+    offset: str | None
+    offset_array: bool
+
+    def apply(
+        self,
+        new_data: Any,
+        *,
+        new_levels: NewLevels = "error",
+        need_response: bool = False,
+        random: bool = True,
+        offset: Any = None,
+    ) -> NewDesign:
+        """The design on new data.
+
+        Parameters
+        ----------
+        new_data : table, dict or path
+        new_levels : {"error", "population", "sample"}
+            Whether a level of a group that the fit has not seen is an error;
+            otherwise it has code -1.
+        need_response : bool
+            Whether to evaluate the response too.
+        random : bool
+            Whether to make the random terms; without, their columns are not needed.
+        offset : str or ndarray of shape (n,), optional
+            In place of the offset argument of the fit.
+
+        Raises
+        ------
+        ColumnNotFoundError
+            If the data lack a column that is needed.
+        NewLevelError
+            At a level of a fixed factor that the fit has not seen, and of a group
+            under ``new_levels="error"``.
+        DataError
+            If the fit's offset was an array and none is given.
+        """
+        offset = self._offset(offset)
+        columns = self._read(new_data, need_response, random, offset)
+        given = None if offset is None or isinstance(offset, str) else _vector(offset, columns)
+        complete = complete_rows(columns)
+        if given is not None:
+            complete &= ~np.isnan(given)
+        rows = np.flatnonzero(complete)
+        kept = columns if complete.all() else columns.take(rows)
+        evaluator = Evaluator(kept, self.parsed.text, dict(self.states), rows=rows, fitted=True)
+        total = self._total_offset(evaluator, offset, given, rows)
+        y = evaluator.number(self.parsed.response_node) if need_response else None
+        return NewDesign(
+            _spread(self.fixed.evaluate(evaluator), complete),
+            tuple(_apply_random(s, evaluator, complete, new_levels) for s in self.random * random),
+            None if total is None else _spread(total, complete),
+            complete,
+            columns.n_rows,
+            columns.frame,
+            None if y is None else _spread(y, complete),
+        )
+
+    def _offset(self, offset: Any) -> Any:
+        if offset is None and self.offset_array:
+            raise DataError(
+                "The model was fitted with an array as offset, so new data need one too: pass"
+                " offset=, or fit with a column's name as offset."
+            )
+        return self.offset if offset is None else offset
+
+    def _read(self, new_data: Any, response: bool, random: bool, offset: Any) -> Columns:
+        names = [*self.fixed.columns]
+        names += [c for node in self.parsed.offset_nodes for c in column_names(node)]
+        names += [offset] if isinstance(offset, str) else []
+        names += self.parsed.random_columns if random else ()
+        names += column_names(self.parsed.response_node) if response else ()
+        source = open_source(new_data) if not isinstance(new_data, Columns) else new_data
+        if not names:
+            # any column tells the number of rows
+            names = list(source.available if isinstance(source, Columns) else source.names)[:1]
+            columns = read_columns(source, names)
+            return Columns({}, columns.n_rows, columns.frame, columns.available)
+        return read_columns(source, names)
+
+    def _total_offset(
+        self, evaluator: Evaluator, offset: Any, given: Array | None, rows: NDArray[np.intp]
+    ) -> Array | None:
+        parts = [evaluator.number(node) for node in self.parsed.offset_nodes]
+        if given is not None:
+            parts.append(given[rows])
+        elif isinstance(offset, str):
+            parts.append(evaluator.columns[offset].values)
+        return np.sum(parts, axis=0) if parts else None
+
+
+def complete_rows(columns: Columns) -> NDArray[np.bool_]:
+    """Rows without missing values in any of the columns, shape (n,)."""
+    complete = np.ones(columns.n_rows, bool)
+    for column in columns.columns.values():
+        complete &= ~column.missing
+    return complete
+
+
+def _vector(values: Any, columns: Columns) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (columns.n_rows,):
+        raise DataError(f"offset has shape {array.shape}, but the data have {columns.n_rows} rows.")
+    return array
+
+
+def _spread(values: Array, complete: NDArray[np.bool_]) -> Array:
+    """Values of the complete rows among all rows, NaN elsewhere."""
+    if complete.all():
+        return values
+    out = np.full((len(complete), *values.shape[1:]), np.nan)
+    out[complete] = values
+    return out
+
+
+def _apply_random(
+    spec: RandomSpec, evaluator: Evaluator, complete: NDArray[np.bool_], new_levels: NewLevels
+) -> NewRandom:
+    codes = spec.grouping.match(evaluator.columns)
+    labels, own = new_labels(spec.grouping.columns, evaluator.columns, codes)
+    if new_levels == "error" and len(labels):
+        raise NewLevelError(
+            f"Group {spec.grouping.name!r} has {_listed(labels)}, which the fit has not seen."
+            " With new_levels='population' such rows get the population's prediction."
+        )
+    all_codes, all_own = (np.full(len(complete), -1, np.int32) for _ in range(2))
+    all_codes[complete], all_own[complete] = codes, own
+    values = _spread(spec.effects.evaluate(evaluator), complete)
+    return NewRandom(spec.label, values, all_codes, labels, all_own)
+
+
+def _listed(labels: Iterable[Any]) -> str:
+    shown = [repr(str(label)) for label in labels]
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
