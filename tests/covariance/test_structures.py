@@ -1,4 +1,4 @@
-"""Every structure: derivatives, inverse, positive definiteness, and the covariance it stands for."""
+"""Every structure: its derivatives, its inverse, and the covariance that it stands for."""
 
 from __future__ import annotations
 
