@@ -46,7 +46,6 @@ ELEMENTWISE = (
     *("log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs"),
     *("sin", "cos", "tan", "sinh", "cosh", "tanh", "floor", "ceiling"),
 )
-)
 
 FUNCTIONS: Mapping[str, Signature] = MappingProxyType(
     {
