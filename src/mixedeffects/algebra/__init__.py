@@ -1,0 +1,1 @@
+"""Arrays only: cross-products of grouped rows, and the factor of their bordered system."""

@@ -1,0 +1,1 @@
+"""Likelihoods, their optimum, its certificate, and the record of a fit."""

@@ -1,0 +1,132 @@
+"""The certificate of an optimum: what must hold there, what does, and what to do if not.
+
+It replaces convergence warnings: first-order and second-order conditions, and for each
+variance at zero the sign of the derivative with respect to the variance itself.  Deciding
+to warn is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.fitting.optimize import Evaluation, Optimum
+
+Floats = NDArray[np.float64]
+
+# A Newton step from the optimum may move no parameter by more than this share of its
+# standard error, and curvature may be negative only by rounding.
+GRADIENT = 1e-3
+CURVATURE = -1e-6
+# The derivative by a zero variance, in units of the objective a unit of σ² (a column of unit
+# size), relative to the number of rows.
+BOUNDARY = -1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of the certificate.
+
+    ``name``; ``passed``; the ``value`` that was measured and the ``tolerance`` that it was
+    compared with; ``message``, what it means and, where it fails, the next step.
+    """
+
+    name: str
+    passed: bool
+    value: float
+    tolerance: float
+    message: str
+
+
+def certify(
+    optimum: Optimum,
+    hessian: Floats,
+    zeros: Sequence[tuple[str, float]],
+    n_rows: int,
+    exact: bool,
+) -> tuple[Check, ...]:
+    """Check an optimum.
+
+    Parameters
+    ----------
+    optimum
+        Where the optimizer stopped.
+    hessian
+        (m, m) curvature there, exact or as carried from the average information.
+    zeros
+        Name of each variance at zero, with the derivative of the objective by it.
+    n_rows
+        Number of observations, the scale of derivatives by a variance.
+    exact
+        Whether ``hessian`` is exact.
+    """
+    checks = [_gradient(optimum, hessian), _curvature(hessian, exact)]
+    checks += [_boundary(name, slope, n_rows) for name, slope in zeros]
+    return tuple(checks)
+
+
+def _gradient(optimum: Optimum, hessian: Floats) -> Check:
+    value = decrement(optimum.gradient, hessian)
+    passed = bool(value <= GRADIENT)
+    message = (
+        "a Newton step would move the parameters by less than a thousandth of a standard error"
+        if passed
+        else "the optimizer stopped early: refit with start=fit.theta, centre and scale "
+        "covariates, or simplify the random effects"
+    )
+    return Check("gradient", passed, value, GRADIENT, message)
+
+
+def decrement(gradient: Floats, hessian: Floats) -> float:
+    """Length of the Newton step in standard errors (objective: −2 log-likelihood)."""
+    if len(gradient) == 0:
+        return 0.0
+    if not (np.all(np.isfinite(hessian)) and np.all(np.isfinite(gradient))):
+        return float("inf")
+    values, vectors = np.linalg.eigh(hessian)
+    values = np.maximum(np.abs(values), 1e-10 * np.abs(values).max() + 1e-300)
+    return float(np.sqrt(0.5 * ((vectors.T @ gradient) ** 2 / values).sum()))
+
+
+def _curvature(hessian: Floats, exact: bool) -> Check:
+    values = np.linalg.eigvalsh(hessian) if len(hessian) else np.ones(1)
+    least = float(values.min() / np.abs(values).max()) if np.any(values) else 0.0
+    passed = least >= CURVATURE
+    source = "exact Hessian" if exact else "average information"
+    message = (
+        f"no direction of descent ({source}); the value is the least eigenvalue relative to "
+        "the largest"
+        if passed
+        else "the optimizer stopped at a saddle point: refit from another start"
+    )
+    return Check("curvature", passed, least, CURVATURE, message)
+
+
+def _boundary(name: str, slope: float, n_rows: int) -> Check:
+    tolerance = BOUNDARY * n_rows
+    passed = slope >= tolerance
+    message = (
+        "estimated as zero: the likelihood falls when it grows; the data show no such "
+        "variation, consider leaving the term out"
+        if passed
+        else "stopped at zero although the likelihood grows with it: refit from another start"
+    )
+    return Check(f"boundary: {name}", bool(passed), slope, tolerance, message)
+
+
+def difference_hessian(
+    evaluate: Callable[[Floats], Evaluation], theta: Floats, step: float = 1e-4
+) -> Floats:
+    """The Hessian (m, m) by central differences of the exact gradient, fourth order."""
+    m = len(theta)
+    hessian = np.empty((m, m))
+    for i in range(m):
+        direction = np.zeros(m)
+        direction[i] = step
+        near = evaluate(theta + direction).gradient - evaluate(theta - direction).gradient
+        far = evaluate(theta + 2 * direction).gradient - evaluate(theta - 2 * direction).gradient
+        hessian[i] = (8.0 * near - far) / (12.0 * step)
+    return 0.5 * (hessian + hessian.T)

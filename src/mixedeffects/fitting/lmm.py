@@ -1,0 +1,329 @@
+"""Profiled ML and REML of Gaussian mixed models: value, gradient, information.
+
+Notation of DESIGN section 4: M(θ) = [Λ'Z'WZΛ + I, Λ'Z'W[X y]; ·, [X y]'W[X y]] = R'R,
+log|R_uu|², ρ² = R_yy²; ν = n, or n − p for REML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.algebra.cholesky import (
+    ArrangedProducts,
+    BlockFactor,
+    Plan,
+    analyse,
+    arrange,
+    arrange_response,
+)
+from mixedeffects.algebra.crossproducts import Crossproducts, Grouping, crossproducts
+from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis
+from mixedeffects.covariance import AbstractCovariance
+from mixedeffects.fitting.optimize import Evaluation
+
+Floats = NDArray[np.float64]
+
+# A diagonal entry of T is kept this far from zero, in units of σ a unit-sized column: the
+# likelihood moves by less than n·1e-16, and T⁻¹ exists where a variance is zero.
+FLOOR = 1e-8
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One random term inside its grouping factor.
+
+    ``covariance`` its structure; ``map`` (k, k) the change of basis, values = columns @ map;
+    ``grouping`` index of the grouping factor; ``column`` its first column there; ``first``
+    its first parameter in θ.
+    """
+
+    covariance: AbstractCovariance
+    map: Floats
+    grouping: int
+    column: int
+    first: int
+
+    @property
+    def parameters(self) -> slice:
+        """Its place in θ."""
+        return slice(self.first, self.first + self.covariance.n_parameters)
+
+    @property
+    def columns(self) -> slice:
+        """Its place among the columns of its grouping factor."""
+        return slice(self.column, self.column + self.covariance.n_columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A Gaussian mixed model reduced to what its likelihood needs; no row is left in it.
+
+    ``scale`` of y; ``least_squares`` (p,) coefficients, in the basis of ``fixed``, already
+    taken off y; ``constant`` what the standardization adds to the objective.
+    """
+
+    terms: tuple[Term, ...]
+    products: Crossproducts
+    plan: Plan
+    arranged: ArrangedProducts
+    relationships: tuple[Floats | None, ...]
+    n_rows: int
+    n_parameters: int
+    reml: bool
+    scale: float
+    least_squares: Floats
+    basis: FixedBasis
+    constant: float
+
+    @property
+    def dof(self) -> int:
+        """ν: n for maximum likelihood, n − p for REML."""
+        return self.n_rows - self.plan.n_fixed * self.reml
+
+
+@dataclass(frozen=True, slots=True)
+class TermArrays:
+    """A random term as arrays: covariates (n, k), codes (n,), structure, intercept column."""
+
+    values: Floats
+    codes: NDArray[np.int32]
+    n_levels: int
+    covariance: AbstractCovariance
+    intercept: int | None
+    factor: int
+    relationship: Floats | None = None
+
+
+def build_problem(
+    y: Floats,
+    X: Floats,
+    random: Sequence[TermArrays],
+    *,
+    reml: bool,
+    weights: Floats | None = None,
+    intercept: int | None = None,
+) -> Problem:
+    """Standardize, form the cross-products and analyse the pattern.
+
+    Parameters
+    ----------
+    y, X
+        (n,) response less its offset, (n, p) fixed-effects columns.
+    random
+        The random terms; those with the same ``factor`` number share a grouping factor.
+    reml
+        Whether the objective is the REML criterion.
+    weights
+        (n,) positive prior weights.
+    intercept
+        The column of X that is all ones, or None.
+    """
+    basis = fixed_basis(X, weights, intercept)
+    least_squares, residual, scale = _take_off_least_squares(basis.columns, y, weights)
+    terms, groupings = _group(random)
+    products = crossproducts(groupings, basis.columns, residual, weights)
+    relationships = tuple(g.relationship for g in groupings)
+    plan = analyse(products, [r is not None for r in relationships])
+    dof = len(y) - basis.columns.shape[1] * reml
+    return Problem(
+        terms=terms,
+        products=products,
+        plan=plan,
+        arranged=arrange(products, plan, relationships),
+        relationships=relationships,
+        n_rows=len(y),
+        n_parameters=sum(t.covariance.n_parameters for t in terms),
+        reml=reml,
+        scale=scale,
+        least_squares=least_squares,
+        basis=basis,
+        constant=2.0 * dof * np.log(scale)
+        + 2.0 * basis.log_scale * reml
+        - products.log_weights
+        + _log_relationships(relationships, groupings),
+    )
+
+
+def _take_off_least_squares(
+    columns: Floats, y: Floats, weights: Floats | None
+) -> tuple[Floats, Floats, float]:
+    """Least-squares coefficients, and the residual in units of its own size."""
+    coefficients = np.zeros(columns.shape[1])
+    residual = y
+    for _ in range(2 if columns.shape[1] else 0):  # the second pass removes rounding
+        weighted = columns if weights is None else columns * weights[:, None]
+        more = np.linalg.solve(weighted.T @ columns, weighted.T @ residual)
+        coefficients = coefficients + more
+        residual = residual - columns @ more
+    w = 1.0 if weights is None else weights
+    scale = float(np.sqrt(np.mean(w * residual**2)))
+    if not scale > 0.0:
+        scale = 1.0
+    return coefficients, residual / scale, scale
+
+
+def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], list[Grouping]]:
+    terms: list[Term] = []
+    columns: dict[int, list[Floats]] = {}
+    arrays: dict[int, TermArrays] = {}
+    first = 0
+    for term in random:
+        values, mapping = random_basis(term.values, term.covariance.closure, term.intercept)
+        members = columns.setdefault(term.factor, [])
+        place = list(columns).index(term.factor)
+        column = sum(m.shape[1] for m in members)
+        terms.append(Term(term.covariance, mapping, place, column, first))
+        first += term.covariance.n_parameters
+        members.append(values)
+        arrays[term.factor] = term
+    groupings = [
+        Grouping(
+            arrays[f].codes,
+            np.ascontiguousarray(members[0] if len(members) == 1 else np.hstack(members)),
+            arrays[f].n_levels,
+            arrays[f].relationship,
+        )
+        for f, members in columns.items()
+    ]
+    return tuple(terms), groupings
+
+
+def _log_relationships(
+    relationships: Sequence[Floats | None], groupings: Sequence[Grouping]
+) -> float:
+    return sum(
+        g.values.shape[1] * float(np.linalg.slogdet(r)[1])
+        for r, g in zip(relationships, groupings, strict=True)
+        if r is not None
+    )
+
+
+class Objective:
+    """−2 log-likelihood (or REML criterion) of a problem as a function of θ.
+
+    θ is in the standardized basis.  The object owns the factor's workspace and remembers
+    only its last point, so it belongs to one fit and one thread.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.factor = BlockFactor(problem.plan, problem.arranged)
+        self._slopes: tuple[Floats, list[Floats]] | None = None
+        plan = problem.plan
+        self._owner = np.concatenate(
+            [np.full(t.covariance.n_parameters, t.grouping, np.int32) for t in problem.terms]
+            or [np.empty(0, np.int32)]
+        ).astype(np.int32)
+        squares = (plan.factor_size.astype(np.int64) ** 2)[self._owner]
+        self._direction_ptr = np.concatenate([[0], np.cumsum(squares)]).astype(np.int64)
+
+    def start(self) -> Floats:
+        """Where a fit begins: every relative covariance factor the identity."""
+        starts = [t.covariance.start() for t in self.problem.terms]
+        return np.concatenate(starts) if starts else np.empty(0)
+
+    def value(self, theta: Floats) -> float:
+        """The objective alone; infinite where the system cannot be factored."""
+        return self._value(self._factors(theta))
+
+    def __call__(self, theta: Floats) -> Evaluation:
+        """Value, exact gradient and average information carried to θ."""
+        problem, factor = self.problem, self.factor
+        factors = self._factors(theta)
+        value = self._value(factors)
+        m = problem.n_parameters
+        if not np.isfinite(value):
+            return Evaluation(value, np.full(m, np.nan), np.full((m, m), np.nan))
+        variance = factor.rss / problem.dof
+        factor.solve()
+        factor.invert(problem.reml)
+        traces, scores = factor.contract()
+        gradient, hessian = np.empty(m), np.zeros((m, m))
+        directions = np.zeros(self._direction_ptr[-1])
+        slopes = []
+        for term, T in zip(problem.terms, factors, strict=True):
+            k = len(T)
+            jacobian = term.covariance.jacobian(theta[term.parameters])
+            trace = self._block(traces, term)
+            slope = trace - self._block(scores, term) @ T / variance
+            gradient[term.parameters] = 2.0 * (jacobian.reshape(-1, k * k) @ slope.ravel())
+            # ∂/∂Σ of the objective, symmetric; T is triangular and floored.
+            by_sigma = np.linalg.solve(T.T, slope.T)
+            by_sigma = 0.5 * (by_sigma + by_sigma.T)
+            slopes.append(by_sigma)
+            block = self._correction(jacobian, by_sigma)
+            second = term.covariance.second(theta[term.parameters])
+            if second is not None:
+                block = block + 2.0 * np.tensordot(second, slope, 2)
+            hessian[term.parameters, term.parameters] = block
+            self._set_directions(directions, term, jacobian @ T.T)
+        information, dot = factor.information(self._owner, directions, self._direction_ptr)
+        dot /= variance
+        hessian += information / variance - np.outer(dot, dot) / problem.dof
+        self._slopes = (theta.copy(), slopes)
+        return Evaluation(value, gradient, hessian)
+
+    def slopes_by_variance(self, theta: Floats) -> list[Floats]:
+        """Derivative (k, k) of the objective by each term's relative covariance TT'."""
+        if self._slopes is None or not np.array_equal(self._slopes[0], theta):
+            self(theta)
+        assert self._slopes is not None
+        return self._slopes[1]
+
+    @staticmethod
+    def _correction(jacobian: Floats, by_sigma: Floats) -> Floats:
+        """⟨g_Σ, Ṫ_kṪ_l' + Ṫ_lṪ_k'⟩, what the information lacks of the Hessian in θ."""
+        m = len(jacobian)
+        turned = (by_sigma @ jacobian).reshape(m, -1)
+        block: Floats = 2.0 * (turned @ jacobian.reshape(m, -1).T)
+        return block
+
+    def _factors(self, theta: Floats) -> list[Floats]:
+        return [_floored(t.covariance.factor(theta[t.parameters])) for t in self.problem.terms]
+
+    def _value(self, factors: Sequence[Floats]) -> float:
+        problem, factor = self.problem, self.factor
+        flat = np.zeros(len(factor.T))
+        for term, T in zip(problem.terms, factors, strict=True):
+            self._block(flat, term)[:] = T
+        if not np.all(np.isfinite(flat)) or factor.factorize(flat) != 0 or factor.rss <= 0.0:
+            return np.inf
+        dof = problem.dof
+        return float(
+            factor.log_determinant
+            + factor.log_determinant_x * problem.reml
+            + dof * (1.0 + np.log(2.0 * np.pi * factor.rss / dof))
+            + problem.constant
+        )
+
+    def _block(self, flat: Floats, term: Term) -> Floats:
+        """A term's (k, k) part of what is stored per grouping factor."""
+        plan = self.problem.plan
+        size = int(plan.factor_size[term.grouping])
+        start = int(plan.factor_ptr[term.grouping])
+        return flat[start : start + size * size].reshape(size, size)[term.columns, term.columns]
+
+    def _set_directions(self, directions: Floats, term: Term, moved: Floats) -> None:
+        """Σ̇ = ṪT' + TṪ' of each parameter, inside its grouping factor's matrix."""
+        size = int(self.problem.plan.factor_size[term.grouping])
+        start = int(self._direction_ptr[term.first])
+        m = len(moved)
+        view = directions[start : start + m * size * size].reshape(m, size, size)
+        view[:, term.columns, term.columns] = moved + moved.transpose(0, 2, 1)
+
+
+def _floored(T: Floats) -> Floats:
+    diagonal = T.diagonal()
+    if np.all(np.abs(diagonal) >= FLOOR):
+        return T
+    T = T.copy()
+    T.flat[:: len(T) + 1] = np.where(
+        np.abs(diagonal) >= FLOOR, diagonal, np.where(diagonal < 0, -FLOOR, FLOOR)
+    )
+    return T
+
+

@@ -1,0 +1,131 @@
+"""Trust-region Newton on a value with its exact gradient and its information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Status = Literal["converged", "no_progress", "limit"]
+
+
+class Evaluation(NamedTuple):
+    """A point's value, gradient (m,) and Hessian or information (m, m)."""
+
+    value: float
+    gradient: Floats
+    hessian: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the trace: the value reached, the decrease predicted, the step's length."""
+
+    value: float
+    predicted: float
+    length: float
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """Where the optimizer stopped.
+
+    ``theta`` (m,), ``value``, ``gradient`` (m,), ``hessian`` (m, m) in the optimizer's
+    coordinates; ``evaluations`` of value with gradient; ``status``; ``trace`` of the steps.
+    """
+
+    theta: Floats
+    value: float
+    gradient: Floats
+    hessian: Floats
+    evaluations: int
+    status: Status
+    trace: tuple[Step, ...]
+
+
+def minimize(
+    evaluate: Callable[[Floats], Evaluation],
+    start: Floats,
+    *,
+    tolerance: float = 1e-10,
+    max_evaluations: int = 200,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Optimum:
+    """Minimize from ``start`` until a Newton step promises less than ``tolerance``.
+
+    The Hessian's eigenvalues enter by their absolute values, so that a step leaves a saddle;
+    the trust region keeps what the quadratic model has not earned.
+    """
+    theta = np.array(start, dtype=np.float64)
+    here = evaluate(theta)
+    trace: list[Step] = []
+    radius = 1.0 + float(np.linalg.norm(theta))
+    status: Status = "limit"
+    evaluations = 1
+    while evaluations < max_evaluations:
+        step, predicted = newton_step(here.gradient, here.hessian, radius)
+        if predicted < tolerance:
+            status = "converged"
+            break
+        there = evaluate(theta + step)
+        evaluations += 1
+        length = float(np.linalg.norm(step))
+        # Rounding alone moves the value by this much.
+        noise = 1e-13 * (abs(here.value) + 1.0)
+        gain = (here.value - there.value) / predicted if np.isfinite(there.value) else -1.0
+        accepted = gain > 1e-4 or (
+            there.value <= here.value + noise and _shrinks(there.gradient, here.gradient)
+        )
+        trace.append(Step(there.value, predicted, length, bool(accepted)))
+        if gain < 0.25:
+            radius = 0.25 * length if gain < 0 else 0.5 * length
+        elif gain > 0.75:
+            radius = max(radius, 2.5 * length)
+        if accepted:
+            theta, here = theta + step, there
+            if on_step is not None:
+                on_step(evaluations, here.value)
+        elif predicted < noise or length < 1e-12 * (1.0 + float(np.linalg.norm(theta))):
+            status = "converged" if predicted < 10 * noise else "no_progress"
+            break
+    return Optimum(
+        theta, here.value, here.gradient, here.hessian, evaluations, status, tuple(trace)
+    )
+
+
+def newton_step(gradient: Floats, hessian: Floats, radius: float) -> tuple[Floats, float]:
+    """The step −(|H| + μ)⁻¹ g within ``radius``, and the decrease that it promises."""
+    if len(gradient) == 0:
+        return np.zeros(0), 0.0
+    values, vectors = np.linalg.eigh(hessian)
+    values = np.abs(values)
+    values = np.maximum(values, 1e-10 * values.max() + 1e-300)
+    along = vectors.T @ gradient
+    shifted = values
+    step = along / shifted
+    if step @ step > radius * radius:
+        shifted = values + _shift(along, values, radius)
+        step = along / shifted
+    return -(vectors @ step), float(along @ step - 0.5 * (step * values) @ step)
+
+
+def _shift(along: Floats, values: Floats, radius: float) -> float:
+    """μ with ‖(|H| + μ)⁻¹ g‖ = radius, by Newton on 1/‖·‖ (Moré and Sorensen 1983)."""
+    mu = 0.0
+    for _ in range(20):
+        step = along / (values + mu)
+        norm = float(np.sqrt(step @ step))
+        if abs(norm - radius) < 1e-3 * radius:
+            break
+        slope = float((step * step / (values + mu)).sum())
+        mu = max(mu + (norm - radius) / radius * norm * norm / slope, 0.0)
+    return mu
+
+
+def _shrinks(new: Floats, old: Floats) -> bool:
+    return float(np.linalg.norm(new)) < float(np.linalg.norm(old))
