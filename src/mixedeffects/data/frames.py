@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.data.columns import Column, encode, level_text
+from mixedeffects.data.columns import Column, level_text
+from mixedeffects.data.encoding import encode
 from mixedeffects.data.sources import FrameKind, Source, open_source
 from mixedeffects.errors import ColumnNotFoundError, DataError
 
@@ -163,6 +165,7 @@ def _plain(values: NDArray[Any] | Sequence[Any]) -> Any:
         return values
     items = values.tolist() if isinstance(values, np.ndarray) else list(values)
     kinds = {type(v) for v in items if v is not None}
-    if len(kinds) <= 1 or kinds <= {int, float}:
+    if len(kinds) <= 1:
         return items
-    return [None if v is None else str(v) for v in items]
+    numbers = bool not in kinds and all(issubclass(k, Real) for k in kinds)
+    return [None if v is None else float(v) if numbers else str(v) for v in items]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -91,9 +92,13 @@ def open_source(data: Any) -> Source:
         return _open_mapping(data)
     import narwhals as nw
 
+    if isinstance(data, (nw.DataFrame, nw.LazyFrame)):
+        data = data.to_native()
     if nw.dependencies.is_pandas_dataframe(data):
         return _open_pandas(data)
-    frame = nw.from_native(_arrow_table(data), pass_through=True)
+    frame = nw.from_native(data, pass_through=True, allow_series=True)
+    if frame is data and hasattr(data, "__arrow_c_stream__"):
+        frame = _from_arrow_stream(data)
     if isinstance(frame, nw.DataFrame):
         return _open_eager(frame)
     if isinstance(frame, nw.LazyFrame):
@@ -110,18 +115,16 @@ def _refusal(data: Any) -> DataError:
         hint = " Turn the list of records into a table, as pandas.DataFrame(records) does."
     elif isinstance(data, np.ndarray):
         hint = " Give the columns names, as in {'y': array[:, 0], 'x': array[:, 1]}."
+    elif kind in ("Series", "ChunkedArray"):
+        hint = " Give a table that holds the column, as in {'y': series}."
     return DataError(f"Data of type {kind} cannot be read; give {_ACCEPTED}.{hint}")
 
 
-def _arrow_table(data: Any) -> Any:
-    """Record batches and the like as a table; all else as it is."""
+def _from_arrow_stream(data: Any) -> Any:
+    """Record batches and whatever else speaks Arrow."""
     import narwhals as nw
 
-    if nw.dependencies.is_into_dataframe(data) or not hasattr(data, "__arrow_c_stream__"):
-        return data
-    if not isinstance(nw.from_native(data, pass_through=True), type(data)):
-        return data
-    return nw.from_arrow(data, backend="pyarrow" if find_spec("pyarrow") else "polars").to_native()
+    return nw.from_arrow(data, backend="pyarrow" if find_spec("pyarrow") else "polars")
 
 
 def _open_pandas(data: Any) -> Source:
@@ -176,13 +179,11 @@ def _open_mapping(data: Mapping[Any, Any]) -> Source:
 
 
 def _length(name: str, values: Any) -> int:
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
-        raise DataError(
-            f"Column {name!r} is a single value ({values!r}); give one value for each row."
-        )
-    shape = getattr(values, "shape", None)
-    if shape == ():
+    if isinstance(values, (str, bytes)) or getattr(values, "shape", None) == ():
         raise DataError(f"Column {name!r} is a single value; give one value for each row.")
+    if isinstance(values, (Mapping, Set)) or not hasattr(values, "__len__"):
+        kind = type(values).__name__
+        raise DataError(f"Column {name!r} is of type {kind}; give an array, a list or a series.")
     return len(values)
 
 
@@ -196,10 +197,10 @@ def _plain(values: Any) -> Any:
         return values
     if hasattr(values, "__arrow_c_array__"):
         return nw.from_dict({"": values}, backend="pyarrow").get_column("").to_native()
-    if hasattr(values, "categories"):
-        return nw.new_series("", values, backend="pandas").to_native()
-    if hasattr(values, "to_numpy"):
-        return values.to_numpy()
+    if type(values).__module__.split(".")[0] == "pandas":
+        import pandas as pd
+
+        return pd.Series(values)
     return np.fromiter(values, dtype=object, count=len(values))
 
 
@@ -278,17 +279,23 @@ def _open_text(file: Path, separator: str) -> Source:
     names = tuple(str(cell) for cell in first.iloc[0])
 
     def read(wanted: Sequence[str]) -> Any:
-        return pd.read_csv(
-            file,
-            sep=separator,
-            header=0,
-            names=list(names),
-            usecols=list(wanted),
-            keep_default_na=False,
-            na_values=_MISSING,
-            float_precision="round_trip",
-            low_memory=False,
-        )
+        # all columns, as with some of them pandas would not notice rows that are too long
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            try:
+                table = pd.read_csv(
+                    file,
+                    sep=separator,
+                    header=0,
+                    names=list(names),
+                    index_col=False,
+                    keep_default_na=False,
+                    na_values=_MISSING,
+                    low_memory=False,
+                )
+            except pd.errors.ParserWarning:
+                raise DataError(f"rows have more fields than the header ({len(names)})") from None
+        return table[list(wanted)]
 
     return Source(names, FrameKind(), _reading(file, read))
 
@@ -307,14 +314,11 @@ def _open_arrow(file: Path) -> Source:
     if find_spec("pyarrow"):
         from pyarrow import ipc, memory_map
 
-        source = memory_map(str(file))
-        try:
-            table = ipc.open_file(source).read_all()
-        except Exception:
-            table = ipc.open_stream(memory_map(str(file))).read_all()
-        return Source(
-            tuple(table.column_names), FrameKind(), _reading(file, lambda wanted: table)
-        )
+        mapped = memory_map(str(file))
+        is_file = mapped.read(6) == b"ARROW1"
+        mapped.seek(0)
+        table = (ipc.open_file if is_file else ipc.open_stream)(mapped).read_all()
+        return Source(tuple(table.column_names), FrameKind(), _reading(file, lambda wanted: table))
     return _open_with_polars(file, "scan_ipc", "Arrow")
 
 
@@ -322,7 +326,7 @@ def _open_with_polars(file: Path, scan: str, format_name: str) -> Source:
     if not find_spec("polars"):
         raise DataError(
             f"{file} is a {format_name} file, which needs pyarrow:"
-            " pip install 'mixedeffects[pyarrow]'."
+            " pip install 'mixedeffects[files]'."
         )
     import narwhals as nw
     import polars as pl
