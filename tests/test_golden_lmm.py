@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import golden
-import mixedeffects as me
 import numpy as np
 import pytest
+
+import golden
+import mixedeffects as me
 from golden import assert_close
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import golden
 import numpy as np
-import oracle
 import pytest
+
+import golden
+import oracle
 from golden import assert_close
 from mixedeffects.covariance import build
 
