@@ -264,7 +264,7 @@ def _from_series(name: str, series: nw.Series[Any]) -> Column:
     dtype = series.dtype
     if dtype.is_float() or dtype.is_decimal():
         floats = series.cast(nw.Float64) if dtype.is_decimal() else series
-        return _from_array(name, floats.to_numpy().astype(np.float64, copy=False))
+        return _from_array(name, floats.to_numpy())
     if dtype.is_integer():
         return _from_integer_series(name, series)
     if dtype == nw.Boolean:

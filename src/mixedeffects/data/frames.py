@@ -97,7 +97,9 @@ def read_columns(data: Any, names: Iterable[str] | None = None) -> Columns:
     -------
     Columns
         Numbers as float64; booleans, text, categories and dates as codes and
-        levels. None, NaN, NaT and ``pandas.NA`` are missing.
+        levels. None, NaN, NaT and ``pandas.NA`` are missing; in a CSV file
+        empty fields, ``NA``, ``NaN``, ``null`` and their like (not ``None``,
+        which is the name of a level more often).
 
     Raises
     ------

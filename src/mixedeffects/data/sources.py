@@ -279,25 +279,33 @@ def _open_text(file: Path, separator: str) -> Source:
     names = tuple(str(cell) for cell in first.iloc[0])
 
     def read(wanted: Sequence[str]) -> Any:
-        # all columns, as with some of them pandas would not notice rows that are too long
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            try:
-                table = pd.read_csv(
-                    file,
-                    sep=separator,
-                    header=0,
-                    names=list(names),
-                    index_col=False,
-                    keep_default_na=False,
-                    na_values=_MISSING,
-                    low_memory=False,
-                )
-            except pd.errors.ParserWarning:
-                raise DataError(f"rows have more fields than the header ({len(names)})") from None
-        return table[list(wanted)]
+        return _read_text(file, separator, names)[list(wanted)]
 
     return Source(names, FrameKind(), _reading(file, read))
+
+
+def _read_text(file: Path, separator: str, names: Sequence[str]) -> Any:
+    """All columns, as with some of them pandas would not notice rows that are too long."""
+    import pandas as pd
+
+    # pandas 3 always reads numbers exactly, and warns when told to
+    older = int(pd.__version__.split(".")[0]) < 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(
+                file,
+                sep=separator,
+                header=0,
+                names=list(names),
+                index_col=False,
+                keep_default_na=False,
+                na_values=_MISSING,
+                low_memory=False,
+                **({"float_precision": "round_trip"} if older else {}),
+            )
+        except pd.errors.ParserWarning:
+            raise DataError(f"rows have more fields than the header ({len(names)})") from None
 
 
 def _open_parquet(file: Path) -> Source:
