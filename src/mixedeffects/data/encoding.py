@@ -36,11 +36,14 @@ def encode(name: str, values: Any) -> Column:
         If the values are neither numbers, booleans, text, categories nor
         dates, or a mixture of these.
     """
-    dtype = values.dtype if hasattr(values, "dtype") else None
     if isinstance(values, np.ndarray):
         return _from_array(name, values)
+    # the commonest kinds of pandas series, without the detour
+    dtype = getattr(values, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "fiub":
         return _from_array(name, values.to_numpy())
+    if hasattr(dtype, "categories") and hasattr(dtype, "ordered"):
+        return _from_pandas_category(name, values)
     import narwhals as nw
 
     return _from_series(name, nw.from_native(values, series_only=True))
@@ -114,8 +117,9 @@ def _categorical(
 
 
 def _from_times(name: str, values: NDArray[Any]) -> Column:
-    codes, levels = unique_codes(values.view(np.int64), np.isnat(values))
-    return _categorical(name, codes, levels.view(values.dtype), "temporal", False)
+    native = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+    codes, levels = unique_codes(native.view(np.int64), np.isnat(native))
+    return _categorical(name, codes, levels.view(native.dtype), "temporal", False)
 
 
 # ---- Python objects -------------------------------------------------------------------------
@@ -334,13 +338,15 @@ def _from_category_series(name: str, series: nw.Series[Any]) -> Column:
             return _from_polars_text(name, series)
         codes = native.to_physical().cast(int).fill_null(-1).to_numpy()
         return _declared(name, codes, object_array(native.dtype.categories), False)
-    if hasattr(native, "cat"):
-        accessor = native.cat
-        categories = np.asarray(accessor.categories)
-        return _declared(name, np.asarray(accessor.codes), categories, bool(accessor.ordered))
     arrow = native if series.implementation.is_pyarrow() else series.to_arrow()
     codes, levels = _arrow_codes(arrow)
     return _declared(name, codes, levels, bool(arrow.type.ordered))
+
+
+def _from_pandas_category(name: str, values: Any) -> Column:
+    accessor = values.cat
+    codes, categories = np.asarray(accessor.codes), np.asarray(accessor.categories)
+    return _declared(name, codes, categories, bool(accessor.ordered))
 
 
 def _arrow_codes(dictionary: Any) -> tuple[NDArray[Any], NDArray[Any]]:
