@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +128,7 @@ def build_design(
     """
     parsed = parse_formula(formula)
     _check_roles(parsed, require_random)
+    _check_known(parsed, known)
     extra = {"weights": weights, "offset": offset}
     columns = _read(parsed, data, extra)
     arrays = {
@@ -156,7 +156,7 @@ def build_design(
         random=tuple(design for design, _ in random),
         rows=rows,
         n_rows=columns.n_rows,
-        dropped=MappingProxyType(dropped),
+        dropped=dropped,
         notes=tuple(evaluator.notes.values()),
         frame=columns.frame,
         columns=columns,
@@ -164,7 +164,7 @@ def build_design(
             parsed,
             fixed,
             tuple(spec for _, spec in random),
-            MappingProxyType(states),
+            states,
             offset if isinstance(offset, str) else None,
             "offset" in arrays,
         ),
@@ -197,6 +197,17 @@ def _check_roles(parsed: ParsedFormula, require_random: bool) -> None:
             )
     if any(isinstance(f.node, Name) and f.name == name for t in parsed.fixed_terms for f in t):
         raise FormulaError(f"the response {name!r} is also on the right side", parsed.text)
+
+
+def _check_known(parsed: ParsedFormula, known: Mapping[str, Any] | None) -> None:
+    used = {term.argument for term in parsed.random}
+    unused = [name for name in known or () if name not in used]
+    if unused:
+        raise FormulaError(
+            f"the known matrix {unused[0]!r} is given, but no term names it: write"
+            f" known(1 | group, {unused[0]})",
+            parsed.text,
+        )
 
 
 def _read(parsed: ParsedFormula, data: Any, extra: Mapping[str, Any]) -> Columns:
@@ -251,7 +262,7 @@ def _response(parsed: ParsedFormula, evaluator: Evaluator) -> Array:
                 "For a Gaussian model of 0 and 1 convert it to numbers; for a proportion use"
                 " family 'binomial'."
                 if column.dtype_kind == "boolean"
-                else "A response must be numbers."
+                else "A response must be numbers: convert it first."
             )
             raise DataError(f"The response column {name!r} holds {kind_of(column)}. {way_out}")
         evaluator.check_finite(name)
@@ -303,7 +314,7 @@ def _offset(
     parsed: ParsedFormula, given: tuple[str, Array] | None, evaluator: Evaluator
 ) -> Array | None:
     parts = []
-    for text, node in zip(parsed.offsets, parsed.offset_nodes):
+    for text, node in zip(parsed.offsets, parsed.offset_nodes, strict=True):
         values = evaluator.number(node)
         if not np.isfinite(values).all():
             for name in column_names(node):

@@ -218,8 +218,8 @@ def _check_distinct(
     terms: Sequence[RandomTerm], designs: Sequence[RandomDesign], text: str
 ) -> None:
     """Refuse two terms that describe the same effect of the same group."""
-    for i, (term, design) in enumerate(zip(terms, designs)):
-        for other, earlier in zip(terms[:i], designs[:i]):
+    for i, (term, design) in enumerate(zip(terms, designs, strict=True)):
+        for other, earlier in zip(terms[:i], designs[:i], strict=True):
             if set(term.group) != set(other.group) or not _same_kind(term, other):
                 continue
             shared = [name for name in design.names if name in earlier.names]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from mixedeffects.formula.terms import Factor
 from mixedeffects.formula.transforms import TRANSFORMS, Basis, center, scale
 from mixedeffects.formula.tree import Binary, Call, Constant, Name, Node, Paren, Sum
 
-__all__ = ["Evaluator", "Value", "kind_of", "match_levels"]
+__all__ = ["Evaluator", "Value", "kind_of", "listed", "match_levels"]
 
 Array = NDArray[np.float64]
 Value = Array | Basis | Coded
@@ -52,6 +52,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "<=": np.less_equal,
     ">=": np.greater_equal,
 }
+_MOST_COLUMNS = 200
 _SECOND = {"poly": "degree", "bs": "df", "ns": "df", "cr": "df", "cs": "df", "cc": "df"}
 _KINDS = {"string": "text", "category": "categories", "boolean": "booleans", "temporal": "dates"}
 
@@ -130,23 +131,31 @@ class Evaluator:
                 self._note(column, used)
 
     def _note(self, column: Column, used: NDArray[np.bool_]) -> None:
-        unused = column.labels()[~used]
-        more = f" and {len(unused) - 10} more" if len(unused) > 10 else ""
         self.notes[column.name] = (
-            f"Column {column.name!r}: level(s) {', '.join(map(repr, unused[:10]))}{more} do not"
-            " occur and are left out."
+            f"Column {column.name!r}: {listed(column.labels()[~used])} not among the rows used"
+            " and left out of its levels."
         )
 
     def _value(self, node: Node) -> Value:
         match node:
-            case Name(value=name) if self.columns[name].kind == "categorical":
-                return self._coded(name, self.columns[name], Contrast())
+            case Name(value=name) if self._is_categorical(name):
+                return self._coded(name, self.columns[name].as_group(), Contrast())
             case Call(function="C" | "factor" | "as.factor"):
                 return self._categorical(node)
             case Call(function=function) if function in TRANSFORMS:
                 return self._transform(node)
             case _:
                 return self.number(node)
+
+    def _is_categorical(self, name: str) -> bool:
+        column = self.columns[name]
+        if self.fitted and column.kind == "categorical" and name not in self.states:
+            raise DataError(
+                f"Column {name!r} held numbers when the model was fitted, but now holds"
+                f" {kind_of(column)}."
+            )
+        # categories such as years may come back as numbers in new data
+        return name in self.states if self.fitted else column.kind == "categorical"
 
     # ---- categorical factors ----------------------------------------------------------------
 
@@ -221,6 +230,8 @@ class Evaluator:
         state = self.states.setdefault(name, {})
         if not np.isfinite(x).all():
             return Basis(np.full((len(x), 1), np.nan), ("1",))
+        if any(isinstance(n, int | float) and n > _MOST_COLUMNS for n in options.values()):
+            raise FormulaError(f"{name} would have too many columns", self.text, call.position)
         function = TRANSFORMS[call.function]
         basis: Basis = self._attempt(name, call.position, function, x, state, **options)
         return basis
@@ -230,8 +241,7 @@ class Evaluator:
         try:
             return function(*args, **options)
         except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
-            kind = DataError if self.fitted else FormulaError
-            if kind is DataError:
+            if self.fitted:
                 raise DataError(f"{name}: {error}") from None
             raise FormulaError(f"{name}: {error}", self.text, position) from None
 
@@ -303,19 +313,29 @@ class Evaluator:
         )
 
     def _equal_level(self, node: Binary) -> NDArray[np.bool_]:
-        assert isinstance(node.left, Name) and isinstance(node.right, Constant)
+        assert isinstance(node.left, Name)
+        assert isinstance(node.right, Constant)
         column = self.columns[node.left.value]
         wanted = column.labels() == str(node.right.value)
+        if not self.fitted and not wanted.any():
+            raise FormulaError(
+                f"{str(node.right.value)!r} is not a level of {column.name!r}, which has"
+                f" {listed(column.labels())}",
+                self.text,
+                node.right.position,
+            )
         same: NDArray[np.bool_] = wanted[column.values]
         return same if node.operator == "==" else ~same
 
     def _rescale(self, call: Call) -> Array:
         x = self.number(call.arguments[0])
         state = self.states.setdefault(render(call), {})
+        if not np.isfinite(x).all():
+            return np.full(len(x), np.nan)
         if call.function == "center":
             return center(x, state)
-        options = dict(zip(("center", "scale"), map(self._literal, call.arguments[1:])))
-        options |= {keyword: self._literal(node) for keyword, node in call.keywords}
+        given = zip(("center", "scale"), call.arguments[1:], strict=False)
+        options = {keyword: self._literal(node) for keyword, node in (*given, *call.keywords)}
         rescaled: Array = self._attempt(render(call), call.position, scale, x, state, **options)
         return rescaled
 
@@ -328,13 +348,20 @@ def match_levels(column: Column, levels: NDArray[Any]) -> NDArray[np.int32]:
         return column.values
     known = {label: code for code, label in enumerate(level_text(levels))}
     codes = np.array([*(known.get(x, -1) for x in level_text(column.levels)), -1], np.int32)
-    return codes[column.values]
+    matched: NDArray[np.int32] = codes[column.values]
+    return matched
 
 
 def _unseen(column: Column, codes: NDArray[np.int32], labels: tuple[str, ...]) -> NewLevelError:
-    found = level_text(np.asarray(column.levels))[np.unique(column.values[codes < 0])]
-    known = ", ".join(labels[:20]) + (f" and {len(labels) - 20} more" if len(labels) > 20 else "")
+    group = column.as_group()
+    found = group.labels()[np.unique(group.values[codes < 0])]
     return NewLevelError(
-        f"Column {column.name!r} has {', '.join(map(repr, found[:10]))}, which the fit has not"
-        f" seen; known levels are {known}."
+        f"Column {column.name!r} has {listed(found)}, which the fit has not seen; known levels"
+        f" are {listed(labels)}."
     )
+
+
+def listed(labels: Iterable[object]) -> str:
+    """The first ten labels, and how many there are beyond."""
+    shown = [repr(str(label)) for label in labels]
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from mixedeffects.errors import FormulaError
 from mixedeffects.formula.render import render
-from mixedeffects.formula.safety import FUNCTIONS, check_expression
+from mixedeffects.formula.safety import check_expression
 from mixedeffects.formula.terms import Term, expand, expand_group, quoted_group, term_text
 from mixedeffects.formula.tree import (
     Bar,
@@ -113,7 +113,6 @@ class ParsedFormula:
         return tuple(dict.fromkeys((*response, *self.fixed_columns, *self.random_columns)))
 
 
-@lru_cache(maxsize=512)
 def parse_formula(text: str) -> ParsedFormula:
     """Take a formula of lme4's grammar apart, without looking at data.
 
@@ -143,12 +142,13 @@ def parse_formula(text: str) -> ParsedFormula:
     if not isinstance(text, str):
         raise FormulaError(f"a formula is text, not {type(text).__name__}")
     try:
-        return _parse_formula(text)
+        return _parse(text)
     except RecursionError:
         raise FormulaError("the formula is nested too deeply", text) from None
 
 
-def _parse_formula(text: str) -> ParsedFormula:
+@lru_cache(maxsize=512)
+def _parse(text: str) -> ParsedFormula:
     tree = parse(text)
     fixed: list[tuple[str, Node]] = []
     offsets: list[Node] = []
@@ -263,13 +263,6 @@ def _unwrap(node: Node, text: str) -> tuple[Bar, str, str | None]:
         raise FormulaError(
             f"{node.function}(...) with '|' takes a random term, and its matrix where it has one:"
             " known(1 | animal, K)",
-            text,
-            node.position,
-        )
-    if node.function in FUNCTIONS and node.function != "cs":
-        raise FormulaError(
-            f"{node.function!r} is not a covariance structure: '|' belongs in parentheses"
-            " of its own, as in (1 | group) or diag(x | group)",
             text,
             node.position,
         )

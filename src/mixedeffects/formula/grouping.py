@@ -44,7 +44,7 @@ class Grouping:
     def match(self, columns: Columns) -> Codes:
         """Codes (n,) of other rows, -1 where the level is not known."""
         codes = np.zeros(columns.n_rows, np.int64)
-        for name, levels, keys in zip(self.columns, self.column_levels, self.keys):
+        for name, levels, keys in zip(self.columns, self.column_levels, self.keys, strict=True):
             own = match_levels(columns[name], levels)
             joined = codes * len(levels) + own
             found = np.minimum(np.searchsorted(keys, joined), len(keys) - 1)
@@ -94,7 +94,7 @@ def _labels(
     if len(levels) == 1:
         return levels[0][keys[0]]
     labels = level_text(levels[0])[keys[0]]
-    for own, joined in zip(levels[1:], keys[1:]):
+    for own, joined in zip(levels[1:], keys[1:], strict=True):
         before, after = np.divmod(joined, len(own))
         labels = labels[before] + ":" + level_text(own)[after]
     return labels

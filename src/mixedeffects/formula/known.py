@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.errors import DataError, suggestion
+from mixedeffects.formula.evaluate import listed
 
 __all__ = ["known_matrix"]
 
@@ -71,10 +72,8 @@ def _by_label(name: str, value: Any, group: str, levels: NDArray[Any]) -> Array:
     wanted = level_text(levels)
     missing = [label for label in wanted if label not in rows or label not in columns]
     if missing:
-        shown = ", ".join(map(repr, missing[:10]))
-        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
         raise DataError(
-            f"The known matrix {name!r} has no row or column for {shown}{more}, which occur(s) in"
+            f"The known matrix {name!r} has no row or column for {listed(missing)}, found in"
             f" {group!r}. Add them to the matrix, or drop their rows of the data."
         )
     return np.ascontiguousarray(

@@ -83,10 +83,11 @@ def _term_columns(
     factors: tuple[Factor, ...], pieces: tuple[tuple[Piece, ...], ...], evaluator: Evaluator
 ) -> list[_Columns]:
     values = {f.name: evaluator.factor(f) for f in factors}
-    return [
-        [column for piece in term for column in _product(piece, values, evaluator)]
-        for term in pieces
-    ]
+    with np.errstate(all="ignore"):
+        return [
+            [column for piece in term for column in _product(piece, values, evaluator)]
+            for term in pieces
+        ]
 
 
 def _product(piece: Piece, values: dict[str, Value], evaluator: Evaluator) -> _Columns:

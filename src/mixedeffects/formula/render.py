@@ -70,7 +70,10 @@ def _render_call(call: Call) -> str:
 
 def _render_sum(node: Sum) -> tuple[str, int]:
     if len(node.operands) == 1:
-        return f"-{_inside(node.operands[0][1], _UNARY)}", _UNARY
+        text, own = _render(node.operands[0][1])
+        if own < _LEVELS["*"]:
+            return f"-({text})", _UNARY
+        return f"-{text}", _UNARY if own >= _UNARY else _LEVELS["-"]
     parts = []
     for i, (sign, operand) in enumerate(node.operands):
         text = _inside(operand, _LEVELS["+"] + (i > 0))

@@ -82,6 +82,7 @@ _WAYS_OUT = {
     "cbind": "cbind(...) is a response, left of '~'",
     "relevel": "use C(f, contr.treatment('level')), or order the levels in the data",
     "cut": "cut the column in the data first",
+    "lag": "rows have no order here: make the lagged column in the data first",
     "ifelse": "make a column of it in the data first",
     "interaction": "interactions are written a:b",
     "as.numeric": "make the column numeric in the data first",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mixedeffects.data.frames import Columns, FrameKind, open_source, read_columns
 from mixedeffects.errors import DataError, NewLevelError
 from mixedeffects.formula.effects import RandomSpec
-from mixedeffects.formula.evaluate import Evaluator
+from mixedeffects.formula.evaluate import Evaluator, listed
 from mixedeffects.formula.grammar import ParsedFormula
 from mixedeffects.formula.grouping import new_labels
 from mixedeffects.formula.matrix import MatrixSpec
@@ -220,15 +220,10 @@ def _apply_random(
     labels, own = new_labels(spec.grouping.columns, evaluator.columns, codes)
     if new_levels == "error" and len(labels):
         raise NewLevelError(
-            f"Group {spec.grouping.name!r} has {_listed(labels)}, which the fit has not seen."
+            f"Group {spec.grouping.name!r} has {listed(labels)}, which the fit has not seen."
             " With new_levels='population' such rows get the population's prediction."
         )
     all_codes, all_own = (np.full(len(complete), -1, np.int32) for _ in range(2))
     all_codes[complete], all_own[complete] = codes, own
     values = _spread(spec.effects.evaluate(evaluator), complete)
     return NewRandom(spec.label, values, all_codes, labels, all_own)
-
-
-def _listed(labels: Iterable[Any]) -> str:
-    shown = [repr(str(label)) for label in labels]
-    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")

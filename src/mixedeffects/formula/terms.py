@@ -75,8 +75,8 @@ def expand(node: Node, text: str, *, intercept: bool = True) -> tuple[Term, ...]
         node = node.inner
     terms: dict[frozenset[Factor], Term] = {frozenset(): ()} if intercept else {}
     for sign, operand in node.operands if isinstance(node, Sum) else (("+", node),):
-        if isinstance(operand, Constant) and operand.value in (0, 1):
-            _set_intercept(terms, (operand.value == 1) == (sign == "+"))
+        if _is_number(operand, 0) or _is_number(operand, 1):
+            _set_intercept(terms, _is_number(operand, 1) == (sign == "+"))
             continue
         found = _Algebra(text).terms(operand)
         for term in found:
@@ -85,6 +85,10 @@ def expand(node: Node, text: str, *, intercept: bool = True) -> tuple[Term, ...]
             else:
                 terms.setdefault(frozenset(term), term)
     return tuple(sorted(terms.values(), key=len))
+
+
+def _is_number(node: Node, value: int) -> bool:
+    return isinstance(node, Constant) and type(node.value) is int and node.value == value
 
 
 def _set_intercept(terms: dict[frozenset[Factor], Term], present: bool) -> None:
@@ -123,15 +127,16 @@ class _Algebra:
                 return self.sum(node)
             case Binary():
                 return self.binary(node)
-            case Constant(value=1) if not self.grouping:
+            case Constant() if _is_number(node, 1) and not self.grouping:
                 return ((),)
         raise self.fail(node)
 
     def call(self, node: Call) -> tuple[Term, ...]:
         if self.grouping:
             # a group is a factor already, so factor(g) is g
-            if node.function in ("factor", "as.factor") and isinstance(node.arguments[0], Name):
-                return self.terms(node.arguments[0])
+            match node:
+                case Call(function="factor" | "as.factor", arguments=(Name() as name,)):
+                    return self.terms(name)
             raise self.fail(node)
         check_expression(node, self.text)
         return ((Factor(render(node), node),),)

@@ -13,6 +13,7 @@ __all__ = ["Token", "tokenize"]
 Kind = Literal["name", "quoted", "number", "text", "operator", "end"]
 
 _MAX_DEPTH = 40
+_CLOSED_BY = {"(": ")", "[": "]"}
 
 _PATTERN = re.compile(
     r"""(?P<space>\s+)
@@ -20,13 +21,12 @@ _PATTERN = re.compile(
       | (?P<name>(?:[^\W\d]|\.(?!\d))[\w.]*)
       | (?P<quoted>`[^`]+`)
       | (?P<text>"[^"]*"|'[^']*')
-      | (?P<operator>%in%|\|\||\*\*|==|!=|<=|>=|::|[-+*/:^~|(),=<>])""",
+      | (?P<operator>%in%|\|\||\*\*|==|!=|<=|>=|::|[-+*/:^~|(),=<>\[\]])""",
     re.VERBOSE,
 )
 
 _REFUSED = {
     "{": "braces are not part of a formula: they would run code",
-    "[": "subscripts are not part of a formula: make a column of it first",
     "$": "'$' is not needed: name the column alone, it is looked up in the data",
     "@": "'@' is not part of a formula",
     ";": "one formula at a time: ';' is not allowed",
@@ -81,17 +81,17 @@ def tokenize(text: str) -> tuple[Token, ...]:
 
 
 def _check_parentheses(tokens: list[Token], text: str) -> None:
-    open_at: list[int] = []
+    opened: list[Token] = []
     for token in tokens:
         if token.kind != "operator":
             continue
-        if token.value == "(":
-            open_at.append(token.position)
-            if len(open_at) > _MAX_DEPTH:
+        if token.value in _CLOSED_BY:
+            opened.append(token)
+            if len(opened) > _MAX_DEPTH:
                 raise FormulaError("too many nested parentheses", text, token.position)
-        elif token.value == ")":
-            if not open_at:
-                raise FormulaError("')' closes nothing", text, token.position)
-            open_at.pop()
-    if open_at:
-        raise FormulaError("unclosed '('", text, open_at[-1])
+        elif token.value in _CLOSED_BY.values():
+            if not opened or _CLOSED_BY[opened[-1].value] != token.value:
+                raise FormulaError(f"{token.value!r} closes nothing", text, token.position)
+            opened.pop()
+    if opened:
+        raise FormulaError(f"unclosed {opened[-1].value!r}", text, opened[-1].position)

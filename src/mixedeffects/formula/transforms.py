@@ -43,21 +43,24 @@ def center(x: Array, state: State) -> Array:
 def _poly(x: Array, state: State, degree: int = 1, raw: bool = False) -> Basis:
     if degree < 1:
         raise ValueError("the degree must be at least 1")
-    fields = tuple(str(d) for d in range(1, degree + 1))
+    powers = np.arange(1, degree + 1)
     if raw:
-        return Basis(x[:, None] ** np.arange(1, degree + 1), fields)
+        # formulaic numbers the columns of a raw basis from 0
+        return Basis(x[:, None] ** powers, tuple(str(d - 1) for d in powers))
     if not state and len(np.unique(x)) <= degree:
         raise ValueError(f"degree {degree} needs at least {degree + 1} distinct values")
     from formulaic.transforms import poly
 
-    return Basis(np.asarray(poly(x, degree, _state=state)), fields)
+    return Basis(np.asarray(poly(x, degree, _state=state)), tuple(str(d) for d in powers))
 
 
 def _bs(x: Array, state: State, **options: Any) -> Basis:
     from formulaic.transforms import basis_spline
 
-    outside = "lower_bound" in state and (
-        x.min() < state["lower_bound"] or x.max() > state["upper_bound"]
+    outside = (
+        "lower_bound" in state
+        and x.size > 0
+        and (x.min() < state["lower_bound"] or x.max() > state["upper_bound"])
     )
     if outside and "extrapolation" not in options:
         raise ValueError(

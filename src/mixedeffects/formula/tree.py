@@ -150,10 +150,15 @@ class _Reader:
         self.text = text
         self.tokens = tokenize(text)
         self.at = 0
+        self.calls = 0  # how many calls are open here
 
     @property
     def next(self) -> Token:
         return self.tokens[self.at]
+
+    @property
+    def ended(self) -> bool:
+        return self.next.kind == "end"
 
     def sees(self, *operators: str) -> bool:
         return self.next.kind == "operator" and self.next.value in operators
@@ -173,12 +178,12 @@ class _Reader:
         if not self.sees("~"):
             raise self.unexpected()
         tilde = self.take()
-        if self.next.kind == "end":
+        if self.ended:
             raise self.fail("nothing after '~': write 'response ~ terms', with 1 for an intercept")
         right = self.bar()
         if self.sees("~"):
             raise self.fail("a second '~': a formula has one")
-        if self.next.kind != "end":
+        if not self.ended:
             raise self.unexpected()
         return Tilde(left, right, tilde.position)
 
@@ -189,7 +194,7 @@ class _Reader:
         if not self.sees("|", "||"):
             return left
         bar = self.take()
-        if self.sees(")", ",") or self.next.kind == "end":
+        if self.sees(")", ",") or self.ended:
             raise self.fail("no group after '|': write (1 | group)")
         right = self.sum()
         if self.sees("|", "||"):
@@ -264,7 +269,19 @@ class _Reader:
             inner = self.bar()
             self.close()
             return Paren(inner, token.position)
+        if self.sees("[") and self.calls:
+            return self.list()
         raise self.unexpected()
+
+    def list(self) -> Call:
+        """``[1, 2]`` among the options of a function, the same as R's ``c(1, 2)``."""
+        start = self.take().position
+        items = [self.sum()]
+        while self.sees(","):
+            self.at += 1
+            items.append(self.sum())
+        self.close("]")
+        return Call("c", tuple(items), (), start)
 
     def name(self) -> Node:
         token = self.take()
@@ -287,6 +304,7 @@ class _Reader:
 
     def call(self, function: Token) -> Call:
         self.at += 1
+        self.calls += 1
         arguments: list[Node] = []
         keywords: list[tuple[str, Node]] = []
         while not self.sees(")"):
@@ -301,25 +319,28 @@ class _Reader:
                 break
             self.at += 1
         self.close()
+        self.calls -= 1
         return Call(function.value, tuple(arguments), tuple(keywords), function.position)
 
-    def close(self) -> None:
-        if not self.sees(")"):
+    def close(self, bracket: str = ")") -> None:
+        if not self.sees(bracket):
             raise self.unexpected()
         self.at += 1
 
     def unexpected(self) -> FormulaError:
         before = self.tokens[self.at - 1] if self.at else None
-        if self.next.kind == "end":
+        if self.ended:
             return self.fail("the formula ends too early: something is missing here")
+        if self.sees("["):
+            return self.fail("subscripts are not part of a formula: make a column of it first")
         shown = self.next.value
         if self.next.kind != "operator" and before is not None and before.kind != "operator":
             return self.fail(
                 f"no operator between {before.value!r} and {shown!r}"
                 " (random terms are written (1 | group))"
             )
-        if self.sees(")"):
-            return self.fail("something is missing before ')'")
+        if self.sees(")", "]"):
+            return self.fail(f"something is missing before {self.next.value!r}")
         if self.sees("="):
             return self.fail("'=' belongs inside a function call; a formula is 'response ~ terms'")
         return self.fail(f"{shown!r} is out of place here")
