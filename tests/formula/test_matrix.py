@@ -1,5 +1,7 @@
 """Model matrices: names and values are formulaic's, bases and codings are R's."""
 
+import random
+
 import formulaic
 import numpy as np
 import pandas as pd
@@ -258,3 +260,27 @@ def test_unused_levels_are_left_out_and_noted(data):
     assert design.notes == ("Column 'f': 'z' not among the rows used and left out of its levels.",)
     with pytest.raises(NewLevelError, match="Column 'f' has 'z', which the fit has not seen"):
         design.spec.apply({"f": ["z"]}, random=False)
+
+
+# ---- random formulas -------------------------------------------------------------------------
+
+ATOMS = ("x", "z", "f", "h", "k", "log(x)", "poly(x, 2)", "C(f, contr.sum)", "bs(x, df=3)")
+
+
+def random_terms(rng, depth):
+    if depth == 0 or rng.random() < 0.35:
+        return rng.choice(ATOMS)
+    if rng.random() < 0.15:
+        return f"({random_terms(rng, depth - 1)})**2"
+    operator = rng.choice([" + ", ":", " * ", " / "])
+    return random_terms(rng, depth - 1) + operator + random_terms(rng, depth - 1)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_formulas_are_coded_as_by_formulaic(seed, data):
+    rng = random.Random(seed)
+    terms = rng.choice(["", "0 + "]) + random_terms(rng, 2)
+    theirs = formulaic.Formula(terms).get_model_matrix(data, output="pandas")
+    design = build_design(f"y ~ {terms} + (1 | g)", data)
+    assert design.x_names == tuple(theirs.columns)
+    np.testing.assert_allclose(design.X, theirs.to_numpy(float), rtol=1e-12, atol=1e-12)

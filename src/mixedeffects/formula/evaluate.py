@@ -12,6 +12,7 @@ from mixedeffects.data.frames import Column, Columns, level_text
 from mixedeffects.errors import DataError, FormulaError, NewLevelError
 from mixedeffects.formula.contrasts import Coded, Contrast
 from mixedeffects.formula.render import render
+from mixedeffects.formula.safety import ELEMENTWISE
 from mixedeffects.formula.terms import Factor
 from mixedeffects.formula.transforms import TRANSFORMS, Basis, center, scale
 from mixedeffects.formula.tree import Binary, Call, Constant, Name, Node, Paren, Sum
@@ -22,21 +23,7 @@ Array = NDArray[np.float64]
 Value = Array | Basis | Coded
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "log": np.log,
-    "log2": np.log2,
-    "log10": np.log10,
-    "log1p": np.log1p,
-    "exp": np.exp,
-    "expm1": np.expm1,
-    "sqrt": np.sqrt,
-    "abs": np.abs,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "floor": np.floor,
+    **{name: getattr(np, name) for name in ELEMENTWISE if name != "ceiling"},
     "ceiling": np.ceil,
     "pmin": np.minimum,
     "pmax": np.maximum,
