@@ -1,1 +1,44 @@
-"""Mixed effects models."""
+"""Mixed effects models, from a formula and a data frame to a conclusion.
+
+>>> import mixedeffects as me
+>>> fit = me.fit("Reaction ~ Days + (Days | Subject)", me.datasets.load("sleepstudy"))
+>>> fit.fixef()["estimate"].round(3).tolist()
+[251.405, 10.467]
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mixedeffects import covariance, errors
+    from mixedeffects.data import datasets
+    from mixedeffects.model import MixedFit, fit
+
+__version__ = "0.1.0"
+
+__all__ = ["MixedFit", "__version__", "covariance", "datasets", "errors", "fit"]
+
+_HOMES = {
+    "MixedFit": ("mixedeffects.model", "MixedFit"),
+    "fit": ("mixedeffects.model", "fit"),
+    "covariance": ("mixedeffects.covariance", None),
+    "datasets": ("mixedeffects.data.datasets", None),
+    "errors": ("mixedeffects.errors", None),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the package itself loads at once."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    value = import_module(module)
+    value = getattr(value, attribute) if attribute else value
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

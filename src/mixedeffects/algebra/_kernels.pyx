@@ -9,7 +9,7 @@ column-major to LAPACK.
 """
 import numpy as np
 
-from libc.math cimport fabs, log, sqrt
+from libc.math cimport NAN, log, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dtrsm, dtrsv
@@ -701,6 +701,125 @@ cdef class BlockFactor:
                         x += y[a * m + c] * panel[self.column[c]]
                     s[a * width + first + b] -= x
         return width - self.p - 1
+
+    def variances(self, const int32_t[:, ::1] vertices, const double[:, ::1] z,
+                  const double[:, ::1] x):
+        """x'M⁻¹x of sparse rows: z (n, Σk) = Λ'z at one vertex a factor, over x (n, p).
+
+        ``vertices`` (n, F), negative where the row has none.  Uses the inverse that
+        ``invert`` made last; x is ignored when that is without border.  NaN where a row pairs
+        levels whose entry of the inverse was not selected.
+        """
+        result = np.empty(vertices.shape[0])
+        cdef double[::1] out = result
+        cdef int64_t i, first
+        cdef int f, g, start, other
+        cdef bint border = self.inverse_border == 1 and self.p > 0
+        cdef double total
+        with nogil:
+            for i in range(vertices.shape[0]):
+                total = 0.0
+                start = 0
+                for f in range(self.n_factors):
+                    if vertices[i, f] >= 0:
+                        total += self.form(vertices[i, f], &z[i, start], vertices[i, f], &z[i, start])
+                        if border:
+                            total += 2.0 * self.border_form(vertices[i, f], &z[i, start], &x[i, 0])
+                        other = start + self.factor_size[f]
+                        for g in range(f + 1, self.n_factors):
+                            if vertices[i, g] >= 0:
+                                total += 2.0 * self.form(
+                                    vertices[i, f], &z[i, start], vertices[i, g], &z[i, other])
+                            other += self.factor_size[g]
+                    start += self.factor_size[f]
+                if border:
+                    total += self.corner_form(&x[i, 0])
+                out[i] = total
+        return result
+
+    cdef double form(
+        self, int64_t v, const double* zv, int64_t w, const double* zw
+    ) noexcept nogil:
+        """z_v'Σ_vw z_w."""
+        cdef int64_t low, high, middle, stride
+        cdef const double* swap
+        cdef double* block
+        cdef double total = 0.0
+        cdef int a, b
+        if v > w:
+            v, w = w, v
+            swap = zv
+            zv = zw
+            zw = swap
+        if v >= self.n_leading:
+            stride = self.n_dense
+            block = (self.i_dense + (self.offset[v] - self.q_leading) * stride
+                     + self.offset[w] - self.q_leading)
+        elif v == w:
+            stride = self.size[v]
+            block = self.i_diagonal + self.square[v]
+        else:
+            low = self.struct_ptr[v]
+            high = self.struct_ptr[v + 1]
+            while low < high:
+                middle = (low + high) // 2
+                if self.struct_rows[middle] < w:
+                    low = middle + 1
+                else:
+                    high = middle
+            if low == self.struct_ptr[v + 1] or self.struct_rows[low] != w:
+                return NAN
+            stride = self.panel_width[v]
+            block = self.i_panel + self.panel_ptr[v] + self.struct_column[low]
+        for a in range(self.size[v]):
+            for b in range(self.size[w]):
+                total += zv[a] * block[a * stride + b] * zw[b]
+        return total
+
+    cdef double border_form(self, int64_t v, const double* z, const double* x) noexcept nogil:
+        cdef int64_t stride = self.n_dense, border = self.p + 1
+        cdef double* block
+        cdef double total = 0.0
+        cdef int a, b
+        if v < self.n_leading:
+            stride = self.panel_width[v]
+            block = self.i_panel + self.panel_ptr[v] + stride - border
+        else:
+            block = self.i_dense + (self.offset[v] - self.q_leading) * stride + stride - border
+        for a in range(self.size[v]):
+            for b in range(self.p):
+                total += z[a] * block[a * stride + b] * x[b]
+        return total
+
+    cdef double corner_form(self, const double* x) noexcept nogil:
+        cdef int64_t n = self.n_dense, first = self.n_dense - 1 - self.p
+        cdef double total = 0.0
+        cdef int a, b
+        for a in range(self.p):
+            for b in range(self.p):
+                total += x[a] * self.i_dense[(first + a) * n + first + b] * x[b]
+        return total
+
+    def level_covariances(self, const int32_t[::1] vertices):
+        """Diagonal blocks (L, k, k) of the last inverse at vertices of one factor."""
+        cdef int64_t i, v, stride
+        cdef int k = self.size[vertices[0]], a, b
+        cdef double* block
+        result = np.empty((vertices.shape[0], k, k))
+        cdef double[:, :, ::1] out = result
+        with nogil:
+            for i in range(vertices.shape[0]):
+                v = vertices[i]
+                if v < self.n_leading:
+                    stride = k
+                    block = self.i_diagonal + self.square[v]
+                else:
+                    stride = self.n_dense
+                    block = self.i_dense + (self.offset[v] - self.q_leading) * (stride + 1)
+                for a in range(k):
+                    for b in range(k):
+                        out[i, a, b] = block[a * stride + b]
+        return result
 
     def contract(self):
         """Σ over levels of the diagonal blocks of AΛM⁻¹ and of s s', per grouping factor.

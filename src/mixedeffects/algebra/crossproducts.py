@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,6 +101,27 @@ def crossproducts(
         n_rows=len(y),
         log_weights=0.0 if weights is None else float(np.log(weights).sum()),
     )
+
+
+def replace_response(
+    products: Crossproducts,
+    groupings: Sequence[Grouping],
+    X: Floats,
+    y: Floats,
+    weights: Floats | None = None,
+) -> Crossproducts:
+    """The same cross-products with another y (n,) in the last column of the border."""
+    w = NO_WEIGHTS if weights is None else weights
+    weighted = y if weights is None else y * weights
+    corner = products.corner.copy()
+    corner[-1, :-1] = corner[:-1, -1] = weighted @ X
+    corner[-1, -1] = weighted @ y
+    border = []
+    for g, old in zip(groupings, products.border, strict=True):
+        new = old.copy()
+        new[:, :, -1:] = level_products(g.codes, g.values, y[:, None], w, g.n_levels)
+        border.append(new)
+    return replace(products, border=tuple(border), corner=corner)
 
 
 def _pair(groupings: Sequence[Grouping], f: int, g: int, weights: Floats) -> PairProducts:

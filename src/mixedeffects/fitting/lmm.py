@@ -19,8 +19,14 @@ from mixedeffects.algebra.cholesky import (
     analyse,
     arrange,
     arrange_response,
+    columns_of,
 )
-from mixedeffects.algebra.crossproducts import Crossproducts, Grouping, crossproducts
+from mixedeffects.algebra.crossproducts import (
+    Crossproducts,
+    Grouping,
+    crossproducts,
+    replace_response,
+)
 from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.fitting.optimize import Evaluation
@@ -60,17 +66,19 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A Gaussian mixed model reduced to what its likelihood needs; no row is left in it.
+    """A Gaussian mixed model reduced to what its likelihood needs.
 
-    ``scale`` of y; ``least_squares`` (p,) coefficients, in the basis of ``fixed``, already
-    taken off y; ``constant`` what the standardization adds to the objective.
+    ``scale`` of y; ``least_squares`` (p,) coefficients, in the basis of X, already taken off
+    y; ``constant`` what the standardization adds to the objective.  The rows, ``groupings``
+    and ``weights`` (n,), serve only another response.
     """
 
     terms: tuple[Term, ...]
+    groupings: tuple[Grouping, ...]
+    weights: Floats | None
     products: Crossproducts
     plan: Plan
     arranged: ArrangedProducts
-    relationships: tuple[Floats | None, ...]
     n_rows: int
     n_parameters: int
     reml: bool
@@ -128,24 +136,51 @@ def build_problem(
     products = crossproducts(groupings, basis.columns, residual, weights)
     relationships = tuple(g.relationship for g in groupings)
     plan = analyse(products, [r is not None for r in relationships])
-    dof = len(y) - basis.columns.shape[1] * reml
     return Problem(
         terms=terms,
+        groupings=groupings,
+        weights=weights,
         products=products,
         plan=plan,
         arranged=arrange(products, plan, relationships),
-        relationships=relationships,
         n_rows=len(y),
         n_parameters=sum(t.covariance.n_parameters for t in terms),
         reml=reml,
         scale=scale,
         least_squares=least_squares,
         basis=basis,
-        constant=2.0 * dof * np.log(scale)
-        + 2.0 * basis.log_scale * reml
-        - products.log_weights
-        + _log_relationships(relationships, groupings),
+        constant=_constant(products, groupings, basis, reml),
     )
+
+
+def with_response(problem: Problem, y: Floats) -> Problem:
+    """The same model of another response (n,), less its offset; its pattern is reused."""
+    least_squares, residual, scale = _take_off_least_squares(
+        problem.basis.columns, y, problem.weights
+    )
+    products = replace_response(
+        problem.products, problem.groupings, problem.basis.columns, residual, problem.weights
+    )
+    border, corner = arrange_response(products, problem.plan)
+    return replace(
+        problem,
+        products=products,
+        arranged=replace(problem.arranged, border=border, corner=corner),
+        scale=scale,
+        least_squares=least_squares,
+    )
+
+
+def _constant(
+    products: Crossproducts, groupings: Sequence[Grouping], basis: FixedBasis, reml: bool
+) -> float:
+    """What weights, relationship matrices and the basis of X add, whatever θ."""
+    related = sum(
+        g.values.shape[1] * float(np.linalg.slogdet(g.relationship)[1])
+        for g in groupings
+        if g.relationship is not None
+    )
+    return related - products.log_weights + 2.0 * basis.log_scale * reml
 
 
 def _take_off_least_squares(
@@ -166,7 +201,7 @@ def _take_off_least_squares(
     return coefficients, residual / scale, scale
 
 
-def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], list[Grouping]]:
+def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], tuple[Grouping, ...]]:
     terms: list[Term] = []
     columns: dict[int, list[Floats]] = {}
     arrays: dict[int, TermArrays] = {}
@@ -180,7 +215,7 @@ def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], list[Groupin
         first += term.covariance.n_parameters
         members.append(values)
         arrays[term.factor] = term
-    groupings = [
+    groupings = tuple(
         Grouping(
             arrays[f].codes,
             np.ascontiguousarray(members[0] if len(members) == 1 else np.hstack(members)),
@@ -188,18 +223,8 @@ def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], list[Groupin
             arrays[f].relationship,
         )
         for f, members in columns.items()
-    ]
-    return tuple(terms), groupings
-
-
-def _log_relationships(
-    relationships: Sequence[Floats | None], groupings: Sequence[Grouping]
-) -> float:
-    return sum(
-        g.values.shape[1] * float(np.linalg.slogdet(r)[1])
-        for r, g in zip(relationships, groupings, strict=True)
-        if r is not None
     )
+    return tuple(terms), groupings
 
 
 class Objective:
@@ -297,6 +322,7 @@ class Objective:
             factor.log_determinant
             + factor.log_determinant_x * problem.reml
             + dof * (1.0 + np.log(2.0 * np.pi * factor.rss / dof))
+            + 2.0 * dof * np.log(problem.scale)
             + problem.constant
         )
 
@@ -327,3 +353,24 @@ def _floored(T: Floats) -> Floats:
     return T
 
 
+
+
+def relative_factor(term: Term, theta: Floats) -> Floats:
+    """The term's relative factor T (k, k) for the user's columns; not triangular."""
+    T = term.covariance.factor(theta[term.parameters])
+    factor: Floats = np.linalg.solve(term.map, T)
+    return factor
+
+
+def original_coefficients(
+    problem: Problem, theta: Floats, beta: Floats, u: Floats
+) -> tuple[Floats, list[Floats]]:
+    """β (p,) and the modes b (L, k) of each term for the user's columns and response.
+
+    From the standardized ``beta`` (p,) and ``u`` (q,) of the factor at ``theta``.
+    """
+    modes = []
+    for term in problem.terms:
+        columns = columns_of(problem.plan, term.grouping)[:, term.columns]
+        modes.append(problem.scale * (u[columns] @ relative_factor(term, theta).T))
+    return problem.basis.original(problem.least_squares + problem.scale * beta), modes

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra.cholesky import columns_of
 from mixedeffects.covariance.base import lower_root
 from mixedeffects.fitting.checks import BOUNDARY, difference_hessian
-from mixedeffects.fitting.lmm import Objective, Problem, Term
+from mixedeffects.fitting.lmm import Objective, Problem
 from mixedeffects.fitting.optimize import Optimum, minimize
 
 Floats = NDArray[np.float64]
@@ -61,9 +60,14 @@ class ZeroVariance:
 def solve(
     problem: Problem,
     start: Floats | None = None,
+    *,
+    thorough: bool = True,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Solution:
-    """Fit: minimize the objective from ``start`` (standardized θ) and certify the result."""
+    """Fit: minimize the objective from ``start`` (standardized θ).
+
+    ``thorough`` takes the certificate's Hessian from differences where they are cheap.
+    """
     objective = Objective(problem)
     optimum = minimize(objective, objective.start() if start is None else start, on_step=on_step)
     for _ in range(3):
@@ -75,15 +79,15 @@ def solve(
             break
         optimum = replace(again, evaluations=optimum.evaluations + again.evaluations)
     optimum = _settle(objective, optimum)
-    return solution_at(objective, optimum)
+    return solution_at(objective, optimum, thorough)
 
 
-def solution_at(objective: Objective, optimum: Optimum) -> Solution:
+def solution_at(objective: Objective, optimum: Optimum, thorough: bool = True) -> Solution:
     """The conditional estimates at an optimum, and what certifies it."""
     problem = objective.problem
     zeros = zero_variances(objective, optimum.theta)
     hessian, exact = optimum.hessian, False
-    if problem.plan.operations * 4 * problem.n_parameters < AFFORDABLE:
+    if thorough and problem.plan.operations * 4 * problem.n_parameters < AFFORDABLE:
         hessian, exact = difference_hessian(objective, optimum.theta), True
     objective.value(optimum.theta)
     factor = objective.factor
@@ -158,19 +162,3 @@ def _settle(objective: Objective, optimum: Optimum) -> Optimum:
         hessian=there.hessian,
         evaluations=optimum.evaluations + 1,
     )
-
-
-def random_effects(problem: Problem, solution: Solution, number: int) -> Floats:
-    """Conditional modes b (L, k) of a term, in the units of y a unit of its covariates."""
-    term = problem.terms[number]
-    columns = columns_of(problem.plan, term.grouping)[:, term.columns]
-    T = relative_factor(term, solution.optimum.theta)
-    modes: Floats = solution.u[columns] @ T.T * problem.scale
-    return modes
-
-
-def relative_factor(term: Term, theta: Floats) -> Floats:
-    """The term's relative factor T (k, k) for the original covariates, not triangular."""
-    T = term.covariance.factor(theta[term.parameters])
-    factor: Floats = np.linalg.solve(term.map, T)
-    return factor

@@ -1,0 +1,1 @@
+"""What a fit says of data: predictions, simulations, residuals, random effects."""

@@ -1,0 +1,179 @@
+"""The frozen record of a fit, in the user's units and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.covariance.base import lower_root
+from mixedeffects.fitting.checks import Check, certify
+from mixedeffects.fitting.lmm import Problem, Term, original_coefficients, relative_factor
+from mixedeffects.fitting.optimize import Optimum
+from mixedeffects.fitting.solve import Solution, ZeroVariance
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TermNames:
+    """What a random term is called: its text, group, structure, columns (k,), levels (L,)."""
+
+    label: str
+    group: str
+    structure: str
+    columns: tuple[str, ...]
+    levels: NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class RandomTermEstimate:
+    """A random term's covariance and conditional modes.
+
+    ``theta`` (m,) and ``theta_names``; ``factor`` (k, k), the relative covariance factor T;
+    ``covariance`` (k, k) = σ²TT'; ``modes`` (L, k), the conditional modes b.
+    """
+
+    label: str
+    group: str
+    structure: str
+    names: tuple[str, ...]
+    levels: NDArray[np.generic]
+    theta: Floats
+    theta_names: tuple[str, ...]
+    factor: Floats
+    covariance: Floats
+    modes: Floats
+    correlated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Everything that a fit estimates.
+
+    ``beta`` (p,) with ``x_names``, ``vcov`` (p, p); ``aliased`` names of the columns of X
+    that were dropped; ``sigma`` residual standard deviation; ``theta`` (m,) of all terms in
+    order, with ``theta_names``; ``loglik`` and ``objective`` (−2 log-likelihood, or the REML
+    criterion); ``n_parameters`` counts β, θ and σ; ``df_resid`` = nobs − n_parameters;
+    ``optimum`` in the optimizer's coordinates; ``checks``, the certificate; ``way``, how the
+    factorization goes.
+    """
+
+    reml: bool
+    nobs: int
+    beta: Floats
+    x_names: tuple[str, ...]
+    vcov: Floats
+    kept: NDArray[np.intp]
+    aliased: tuple[str, ...]
+    sigma: float
+    theta: Floats
+    theta_names: tuple[str, ...]
+    terms: tuple[RandomTermEstimate, ...]
+    loglik: float
+    objective: float
+    n_parameters: int
+    aic: float
+    bic: float
+    df_resid: int
+    is_singular: bool
+    optimum: Optimum
+    checks: tuple[Check, ...]
+    way: str
+
+    @property
+    def converged(self) -> bool:
+        """Whether every condition of the certificate holds."""
+        return all(check.passed for check in self.checks)
+
+
+def estimate(
+    problem: Problem, solution: Solution, x_names: Sequence[str], names: Sequence[TermNames]
+) -> Estimates:
+    """Map a solution back to the user's columns and names."""
+    basis, sigma = problem.basis, solution.sigma * problem.scale
+    theta = solution.optimum.theta
+    beta, modes = original_coefficients(problem, theta, solution.beta, solution.u)
+    root = np.linalg.solve(solution.fixed_root @ basis.map, np.eye(len(beta)))
+    terms = tuple(
+        _term(*parts, theta, sigma) for parts in zip(problem.terms, names, modes, strict=True)
+    )
+    objective = solution.optimum.value
+    n_parameters = len(beta) + problem.n_parameters + 1
+    zeros = [(_zero_name(problem, names, zero), zero.slope) for zero in solution.zeros]
+    return Estimates(
+        reml=problem.reml,
+        nobs=problem.n_rows,
+        beta=beta,
+        x_names=tuple(x_names[i] for i in basis.kept),
+        vcov=sigma**2 * (root @ root.T),
+        kept=basis.kept,
+        aliased=tuple(x_names[i] for i in basis.aliased),
+        sigma=sigma,
+        theta=np.concatenate([t.theta for t in terms]) if terms else np.empty(0),
+        theta_names=tuple(f"{t.group}.{name}" for t in terms for name in t.theta_names),
+        terms=terms,
+        loglik=-0.5 * objective,
+        objective=objective,
+        n_parameters=n_parameters,
+        aic=objective + 2.0 * n_parameters,
+        bic=objective + np.log(problem.n_rows) * n_parameters,
+        df_resid=problem.n_rows - n_parameters,
+        is_singular=bool(solution.zeros),
+        optimum=solution.optimum,
+        checks=certify(
+            solution.optimum, solution.hessian, zeros, problem.n_rows, solution.exact
+        ),
+        way=problem.plan.way,
+    )
+
+
+def _term(
+    term: Term, name: TermNames, modes: Floats, theta: Floats, sigma: float
+) -> RandomTermEstimate:
+    factor = _cleaned(lower_root(relative_factor(term, theta)))
+    return RandomTermEstimate(
+        label=name.label,
+        group=name.group,
+        structure=name.structure,
+        names=name.columns,
+        levels=name.levels,
+        theta=term.covariance.parameters(factor),
+        theta_names=term.covariance.names(name.columns),
+        factor=factor,
+        covariance=sigma**2 * (factor @ factor.T),
+        modes=modes,
+        correlated=term.covariance.correlated,
+    )
+
+
+def _cleaned(factor: Floats) -> Floats:
+    """Zero where only the rounding of a change of basis is left of a zero variance."""
+    rows = np.sqrt((factor**2).sum(axis=1, keepdims=True))
+    return np.where(np.abs(factor) <= 1e-12 * rows, 0.0, factor)
+
+
+def _zero_name(problem: Problem, names: Sequence[TermNames], zero: ZeroVariance) -> str:
+    """``sd(Days | Subject)``, or the columns whose combination has no variance."""
+    name, term = names[zero.term], problem.terms[zero.term]
+    # In the user's columns; each share is compared at the size of a unit-sized column.
+    along = np.abs(term.map.T @ zero.direction) / np.linalg.norm(term.map, axis=0)
+    most = int(along.argmax())
+    if along[most] > 0.999 * np.linalg.norm(along):
+        return f"sd({name.columns[most]} | {name.group})"
+    involved = [c for c, a in zip(name.columns, along, strict=True) if a > 1e-3 * along[most]]
+    return f"correlation of {', '.join(involved)} | {name.group}"
+
+
+def standardized_theta(terms: Sequence[Term], theta: Floats) -> Floats:
+    """θ of the user's columns carried to the standardized basis of a problem."""
+    parts = [
+        term.covariance.parameters(
+            lower_root(term.map @ term.covariance.factor(theta[term.parameters]))
+        )
+        for term in terms
+    ]
+    return np.concatenate(parts) if parts else np.empty(0)
+

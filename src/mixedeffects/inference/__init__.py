@@ -1,0 +1,1 @@
+"""Tests and intervals, one method a file."""
