@@ -29,13 +29,17 @@ class Case:
         return self.formula.split("~")[0].strip()
 
 
-def dataset(name: str) -> pd.DataFrame:
-    """One of the package's datasets; BENCHMARK_DATA names another folder that holds it."""
+def dataset_path(name: str) -> Path:
+    """The file of one of the package's datasets; BENCHMARK_DATA names another folder of them."""
     folder = Path(os.environ.get("BENCHMARK_DATA", PACKAGE_FILES))
     found = [path for suffix in (".csv", ".csv.gz") if (path := folder / (name + suffix)).exists()]
     if not found:
         raise FileNotFoundError(f"{name}.csv or {name}.csv.gz is not in {folder}")
-    return pd.read_csv(found[0])
+    return found[0]
+
+
+def dataset(name: str) -> pd.DataFrame:
+    return pd.read_csv(dataset_path(name))
 
 
 def slopes(rows: int, groups: int) -> pd.DataFrame:

@@ -8,7 +8,6 @@ that a busy moment of the machine meets them all. The times are of the warm call
 
 import argparse
 import json
-import math
 import platform
 import statistics
 import sys
@@ -63,6 +62,10 @@ def duration(seconds: float | None) -> str:
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
+def megabytes(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f}"
+
+
 def row(entry: dict[str, Any], unit: float | None) -> str:
     ratio = f"{entry['min'] / unit:.3g}" if unit and entry["min"] else "-"
     loglik = f"{entry['loglik']:.4f}" if entry["loglik"] is not None else "-"
@@ -72,7 +75,7 @@ def row(entry: dict[str, Any], unit: float | None) -> str:
         f"{entry['tool']:13}{duration(entry['first']):>10}{duration(entry['min']):>10}"
         f"{duration(entry['median']):>10}{ratio:>8}{duration(entry.get('design_seconds')):>9}"
         f"{entry['evaluations'] or '-':>9}{loglik:>18}"
-        f"{base or math.nan:>11.0f}{(peak or math.nan) - (base or math.nan):>8.0f}  {note}"
+        f"{megabytes(base):>11}{megabytes(peak and base and peak - base):>8}  {note}"
     )
 
 

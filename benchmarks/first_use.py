@@ -5,7 +5,6 @@ python benchmarks/first_use.py [--build] [--interpreter glmm=PATH ...]
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cases import PACKAGE_FILES
+from cases import dataset_path
 from compare import duration, machine
 from workers import HERE, add_options, settings_of
 
@@ -28,7 +27,7 @@ SNIPPETS = {
             "print(me.fit('Reaction ~ Days + (Days | Subject)', d).summary())"
         ),
     ),
-    "glmm": ("import glmm", SLEEP + "import glmm; print(glmm.summary(glmm.fit(d, f)))"),
+    "glmm": ("import glmm", SLEEP + "import glmm; print(glmm.fit(d, f).summary())"),
     "mixedlm": (
         "import mixedlm",
         SLEEP + "import mixedlm; print(mixedlm.lmer(f, d).summary())",
@@ -78,7 +77,7 @@ def main() -> None:
     add_options(parser, tools=",".join(SNIPPETS))
     options = parser.parse_args()
     interpreters = settings_of(options).interpreters
-    file = Path(os.environ.get("BENCHMARK_DATA", PACKAGE_FILES)) / "sleepstudy.csv"
+    file = dataset_path("sleepstudy")
     found: dict[str, dict[str, dict[str, float]]] = {}
     for tool, program in interpreters.items():
         flag = "-e" if tool == "lme4" else "-c"

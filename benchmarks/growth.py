@@ -12,6 +12,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from matplotlib import pyplot
+
 from compare import duration, machine, measure
 from workers import HERE, Settings, add_options, settings_of
 
@@ -94,8 +96,6 @@ def markdown(points: list[Point]) -> str:
 
 
 def plot(points: list[Point], path: Path) -> None:
-    from matplotlib import pyplot
-
     titles = list(dict.fromkeys(point["series"] for point in points))
     size = (4 * len(titles), 7)
     figure, axes = pyplot.subplots(2, len(titles), figsize=size, squeeze=False, sharey="row")

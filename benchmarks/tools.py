@@ -10,13 +10,13 @@ import pandas as pd
 Description = dict[str, float | int | str | None]
 
 
-class CannotFit(Exception):
+class CannotFitError(Exception):
     """The package has no way to write this model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`fit(formula, data, reml)`, `refit(fit, data, response, reml)` and what to read from a fit."""
+    """`fit(formula, data, reml)`, `refit(fit, response)` and what to read from a fit."""
 
     fit: Callable[[str, pd.DataFrame, bool], Any]
     describe: Callable[[Any], Description]
@@ -24,20 +24,28 @@ class Tool:
     design: Callable[[str, pd.DataFrame], Any] | None = None
 
 
-def random_terms(formula: str) -> tuple[str, list[tuple[str, tuple[str, ...]]]]:
-    """Fixed formula, and (effects, columns that are crossed into the group) of each random term."""
-    terms = []
-    for effects, group in re.findall(r"\(([^|]*)\|([^)]*)\)", formula):
-        path = [name.strip() for name in group.split("/")]
-        terms += [(effects.strip(), tuple(path[: depth + 1])) for depth in range(len(path))]
+def random_terms(formula: str) -> tuple[str, list[tuple[str, str]]]:
+    """The fixed formula, and (effects, group) of each random term."""
+    terms = re.findall(r"\(([^|]*)\|([^)]*)\)", formula)
     fixed = re.sub(r"\s*\+?\s*\([^)]*\|[^)]*\)", "", formula)
-    return fixed, terms
+    return fixed, [(effects.strip(), group.strip()) for effects, group in terms]
 
 
-def codes(data: pd.DataFrame, columns: tuple[str, ...]) -> Any:
-    if len(columns) == 1:
-        return data[columns[0]].to_numpy()
-    return data.groupby(list(columns), sort=False).ngroup().to_numpy()
+def written_out(formula: str, data: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The formula without `A*B` and `a/b`, and the data with the columns that this needs."""
+    new = {}
+    for first, second in set(re.findall(r"(\w+)\*(\w+)", formula)):
+        new[first + second] = data[first] * data[second]
+        formula = formula.replace(f"{first}*{second}", f"{first} + {second} + {first}{second}")
+    for effects, group in random_terms(formula)[1]:
+        path = group.split("/")
+        paths = [path[: depth + 1] for depth in range(len(path))]
+        new |= {
+            "_".join(columns): data.groupby(columns, sort=False).ngroup() for columns in paths[1:]
+        }
+        terms = " + ".join(f"({effects} | {'_'.join(columns)})" for columns in paths)
+        formula = formula.replace(f"({effects} | {group})", terms)
+    return formula, data.assign(**new)
 
 
 def mixedeffects() -> Tool:
@@ -60,6 +68,7 @@ def glmm(satterthwaite: bool = True) -> Tool:
     import glmm as package
 
     def fit(formula: str, data: pd.DataFrame, reml: bool) -> Any:
+        formula, data = written_out(formula, data)
         return package.fit(data, formula, reml=reml, satterthwaite=satterthwaite)
 
     return Tool(fit, lambda m: {"loglik": m.loglik, "evaluations": f"{m.n_eval}+{m.n_grad}g"})
@@ -82,16 +91,16 @@ def statsmodels() -> Tool:
     import statsmodels.formula.api as smf
 
     def fit(formula: str, data: pd.DataFrame, reml: bool) -> Any:
-        fixed, [(effects, (group, *_)), *inner] = random_terms(formula)
-        if any(term != "1" or columns[0] != group for term, columns in inner):
-            raise CannotFit("crossed factors need one dense group of all rows")
-        units = {"_".join(columns): codes(data, columns) for _, columns in inner}
+        if len(random_terms(formula)[1]) > 1:
+            raise CannotFitError("crossed factors need one dense group of all rows")
+        formula, data = written_out(formula, data)
+        fixed, [(effects, group), *inner] = random_terms(formula)
         model = smf.mixedlm(
             fixed,
-            data.assign(**units),
+            data,
             groups=group,
             re_formula=f"~{effects}",
-            vc_formula={unit: f"0 + C({unit})" for unit in units} or None,
+            vc_formula={unit: f"0 + C({unit})" for _, unit in inner} or None,
         )
         return model.fit(reml=reml)
 
@@ -102,16 +111,19 @@ def gpboost() -> Tool:
     import gpboost as package
 
     def fit(formula: str, data: pd.DataFrame, reml: bool) -> Any:
+        formula, data = written_out(formula, data)
         fixed, terms = random_terms(formula)
         response, _, effects = fixed.partition("~")
-        if any("*" in term for term in [effects, *(term for term, _ in terms)]):
-            raise CannotFit("needs the product columns written out")
-        slopes = [(i + 1, term) for i, (term, _) in enumerate(terms) if term != "1"]
-        groups = pd.DataFrame({":".join(columns): codes(data, columns) for _, columns in terms})
+        slopes = [
+            (index, name.strip())
+            for index, (names, _) in enumerate(terms, start=1)
+            for name in names.split("+")
+            if name.strip() != "1"
+        ]
         fixed_columns = data[[name.strip() for name in effects.split("+")]]
         model = package.GPModel(
             likelihood="gaussian",
-            group_data=groups,
+            group_data=data[[group for _, group in terms]],
             group_rand_coef_data=data[[name for _, name in slopes]] if slopes else None,
             ind_effect_group_rand_coef=[index for index, _ in slopes] if slopes else None,
         )
