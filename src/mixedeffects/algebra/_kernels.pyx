@@ -90,7 +90,7 @@ cdef inline void congruence(
     const double* left, int kl, const double* a, const double* right, int kr,
     double* out, int64_t stride, double* scratch
 ) noexcept nogil:
-    """out = leftᵀ a right for lower-triangular left (kl, kl) and right (kr, kr)."""
+    """out = leftᵀ a right for left (kl, kl), a (kl, kr) and right (kr, kr)."""
     cdef int i, j, l
     cdef double s
     if kl == 1 and kr == 1:
@@ -99,13 +99,13 @@ cdef inline void congruence(
     for i in range(kl):
         for j in range(kr):
             s = 0.0
-            for l in range(j, kr):
+            for l in range(kr):
                 s += a[i * kr + l] * right[l * kr + j]
             scratch[i * kr + j] = s
     for i in range(kl):
         for j in range(kr):
             s = 0.0
-            for l in range(i, kl):
+            for l in range(kl):
                 s += left[l * kl + i] * scratch[l * kr + j]
             out[i * stride + j] = s
 
@@ -114,7 +114,7 @@ cdef inline void add_product(
     const double* a, int n, int m, const double* t, const double* s, int64_t srow,
     int64_t scol, double* out, double* scratch
 ) noexcept nogil:
-    """out (n, n) += a t s with a (n, m), t (m, m) lower-triangular, s (m, n) strided."""
+    """out (n, n) += a t s with a (n, m), t (m, m), s (m, n) strided."""
     cdef int i, j, l
     cdef double x
     if n == 1 and m == 1:
@@ -123,7 +123,7 @@ cdef inline void add_product(
     for i in range(n):
         for j in range(m):
             x = 0.0
-            for l in range(j, m):
+            for l in range(m):
                 x += a[i * m + l] * t[l * m + j]
             scratch[i * m + j] = x
     for i in range(n):
@@ -138,7 +138,7 @@ cdef inline void add_product_transposed(
     const double* a, int n, int m, const double* t, const double* s, int64_t srow,
     double* out, double* scratch
 ) noexcept nogil:
-    """out (m, m) += aᵀ t s with a (n, m), t (n, n) lower-triangular, s (n, m) strided rows."""
+    """out (m, m) += aᵀ t s with a (n, m), t (n, n), s (n, m) strided rows."""
     cdef int i, j, l
     cdef double x
     if n == 1 and m == 1:
@@ -147,7 +147,7 @@ cdef inline void add_product_transposed(
     for i in range(m):
         for j in range(n):
             x = 0.0
-            for l in range(j, n):
+            for l in range(n):
                 x += a[l * m + i] * t[l * n + j]
             scratch[i * n + j] = x
     for i in range(m):
@@ -354,7 +354,7 @@ cdef class BlockFactor:
         for i in range(k):
             for c in range(border):
                 out[i * stride + c] = 0.0
-            for l in range(i, k):
+            for l in range(k):
                 f = t[l * k + i]
                 if f != 0.0:
                     for c in range(border):
@@ -520,10 +520,10 @@ cdef class BlockFactor:
             for c in range(self.p):
                 x -= self.a_border[j * border + c] * self.x_beta[c]
             self.x_s[j] = x
-        self.subtract_products(self.x_u, True, self.x_s)
+        self.subtract_products(self.x_u, self.x_s)
 
-    cdef void subtract_products(self, double* x, bint scaled, double* out) noexcept nogil:
-        """out −= A_zz Λ x (or A_zz x when not ``scaled``), for one column."""
+    cdef void subtract_products(self, double* x, double* out) noexcept nogil:
+        """out −= A_zz Λ x, for one column."""
         cdef int64_t j, i, e
         cdef int k, ki, a, b
         cdef double* block
@@ -531,7 +531,7 @@ cdef class BlockFactor:
         cdef double* xi = self.scratch + self.k_max
         for j in range(self.n_vertices):
             k = self.size[j]
-            self.relative(j, x, scaled, xj)
+            self.relative(j, x, xj)
             block = self.a_diagonal + self.square[j]
             for a in range(k):
                 for b in range(k):
@@ -540,25 +540,21 @@ cdef class BlockFactor:
                 i = self.block_row[e]
                 ki = self.size[i]
                 block = self.a_blocks + self.block_value[e]
-                self.relative(i, x, scaled, xi)
+                self.relative(i, x, xi)
                 for a in range(k):
                     for b in range(ki):
                         out[self.offset[j] + a] -= block[a * ki + b] * xi[b]
                         out[self.offset[i] + b] -= block[a * ki + b] * xj[a]
 
-    cdef inline void relative(
-        self, int64_t j, double* x, bint scaled, double* out
-    ) noexcept nogil:
+    cdef inline void relative(self, int64_t j, double* x, double* out) noexcept nogil:
+        """out = T x_j."""
         cdef int k = self.size[j], a, b
         cdef double* t = self.t + self.factor_ptr[self.factor[j]]
         cdef double* xj = x + self.offset[j]
         for a in range(k):
-            if scaled:
-                out[a] = 0.0
-                for b in range(a + 1):
-                    out[a] += t[a * k + b] * xj[b]
-            else:
-                out[a] = xj[a]
+            out[a] = 0.0
+            for b in range(k):
+                out[a] += t[a * k + b] * xj[b]
 
     def forward(self, double[:, ::1] rhs):
         """Overwrite rhs (q + p, m), scaled right-hand sides Λ'z over x, by R⁻ᵀ rhs."""
@@ -986,12 +982,13 @@ cdef class BlockFactor:
             k = self.size[j]
             t = self.t + self.factor_ptr[self.factor[j]]
             x = w + self.offset[j] * m
-            for a in range(k):
-                for l in range(m):
-                    x[a * m + l] *= t[a * k + a]
-                for b in range(a + 1, k):
-                    for l in range(m):
-                        x[a * m + l] += t[b * k + a] * x[b * m + l]
+            for l in range(m):
+                for a in range(k):
+                    self.scratch[a] = x[a * m + l]
+                for a in range(k):
+                    x[a * m + l] = 0.0
+                    for b in range(k):
+                        x[a * m + l] += t[b * k + a] * self.scratch[b]
 
 
 cdef void mirror_upper(double* a, int64_t m, int64_t stride) noexcept nogil:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +30,17 @@ from mixedeffects.algebra.crossproducts import (
 )
 from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis
 from mixedeffects.covariance import AbstractCovariance
+from mixedeffects.fitting.curvature import TraceCurvature, contract
 from mixedeffects.fitting.optimize import Evaluation
+from mixedeffects.fitting.start import moment_covariances, start_of
 
 Floats = NDArray[np.float64]
 
 # A diagonal entry of T is kept this far from zero, in units of σ a unit-sized column: the
 # likelihood moves by less than n·1e-16, and T⁻¹ exists where a variance is zero.
 FLOOR = 1e-8
+# Up to this many random effects the Hessian is exact, beyond it the average information.
+EXACT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,28 +232,61 @@ def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], tuple[Groupi
     return tuple(terms), groupings
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What an evaluation knows of the covariances, whatever parameters describe them.
+
+    Per term: ``factors`` T (k, k), ``slopes`` half of ∂/∂T, ``by_covariance`` ∂/∂(TT').
+    ``information`` (m, m) average information along the directions of TT', ``curvature``
+    (m, m) the exact one, or the same where that is dear.
+    """
+
+    value: float
+    factors: list[Floats]
+    slopes: list[Floats]
+    by_covariance: list[Floats]
+    information: Floats
+    curvature: Floats
+
+
 class Objective:
     """−2 log-likelihood (or REML criterion) of a problem as a function of θ.
 
-    θ is in the standardized basis.  The object owns the factor's workspace and remembers
-    only its last point, so it belongs to one fit and one thread.
+    θ is in the standardized basis.  A free (unstructured) term's factor is T = Q T̃(θ) with a
+    rotation Q that ``rotate`` sets to the principal axes of T: directions without variance
+    then come last in the triangle T̃, where their parameters are not redundant.
+
+    The object owns the factor's workspace and remembers its last point, so it belongs to
+    one fit and one thread.
     """
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.factor = BlockFactor(problem.plan, problem.arranged)
-        self._slopes: tuple[Floats, list[Floats]] | None = None
-        plan = problem.plan
-        self._owner = np.concatenate(
-            [np.full(t.covariance.n_parameters, t.grouping, np.int32) for t in problem.terms]
-            or [np.empty(0, np.int32)]
-        ).astype(np.int32)
-        squares = (plan.factor_size.astype(np.int64) ** 2)[self._owner]
+        self._rotations = [np.eye(t.covariance.n_columns) for t in problem.terms]
+        self._free = [t.covariance.closure == "affine" for t in problem.terms]
+        self._point: Point | None = None
+        self._at = np.full(problem.n_parameters, np.nan)
+        counts = [t.covariance.n_parameters for t in problem.terms]
+        self._owner = np.repeat([t.grouping for t in problem.terms], counts).astype(np.int32)
+        squares = problem.plan.factor_size.astype(np.int64)[self._owner] ** 2
         self._direction_ptr = np.concatenate([[0], np.cumsum(squares)]).astype(np.int64)
+        self._directions = np.zeros(self._direction_ptr[-1])
+        small = problem.plan.offset[-1] <= EXACT and problem.n_parameters > 0
+        self._curvature = TraceCurvature(problem.plan, problem.arranged) if small else None
+        for term, free in zip(problem.terms, self._free, strict=True):
+            if free:
+                self._set_directions(term, _symmetric_basis(term.covariance.n_columns))
 
     def start(self) -> Floats:
-        """Where a fit begins: every relative covariance factor the identity."""
-        starts = [t.covariance.start() for t in self.problem.terms]
+        """Where a fit begins: at the covariances that the moments suggest."""
+        moments = moment_covariances(self.problem.products)
+        starts = [
+            t.covariance.start()
+            if moments is None
+            else start_of(t.covariance, moments[t.grouping][t.columns, t.columns])
+            for t in self.problem.terms
+        ]
         return np.concatenate(starts) if starts else np.empty(0)
 
     def value(self, theta: Floats) -> float:
@@ -257,58 +295,60 @@ class Objective:
 
     def __call__(self, theta: Floats) -> Evaluation:
         """Value, exact gradient and average information carried to θ."""
-        problem, factor = self.problem, self.factor
         factors = self._factors(theta)
         value = self._value(factors)
-        m = problem.n_parameters
         if not np.isfinite(value):
-            return Evaluation(value, np.full(m, np.nan), np.full((m, m), np.nan))
-        variance = factor.rss / problem.dof
-        factor.solve()
-        factor.invert(problem.reml)
-        traces, scores = factor.contract()
-        gradient, hessian = np.empty(m), np.zeros((m, m))
-        directions = np.zeros(self._direction_ptr[-1])
-        slopes = []
-        for term, T in zip(problem.terms, factors, strict=True):
-            k = len(T)
-            jacobian = term.covariance.jacobian(theta[term.parameters])
-            trace = self._block(traces, term)
-            slope = trace - self._block(scores, term) @ T / variance
-            gradient[term.parameters] = 2.0 * (jacobian.reshape(-1, k * k) @ slope.ravel())
-            # ∂/∂Σ of the objective, symmetric; T is triangular and floored.
-            by_sigma = np.linalg.solve(T.T, slope.T)
-            by_sigma = 0.5 * (by_sigma + by_sigma.T)
-            slopes.append(by_sigma)
-            block = self._correction(jacobian, by_sigma)
-            second = term.covariance.second(theta[term.parameters])
-            if second is not None:
-                block = block + 2.0 * np.tensordot(second, slope, 2)
-            hessian[term.parameters, term.parameters] = block
-            self._set_directions(directions, term, jacobian @ T.T)
-        information, dot = factor.information(self._owner, directions, self._direction_ptr)
-        dot /= variance
-        hessian += information / variance - np.outer(dot, dot) / problem.dof
-        self._slopes = (theta.copy(), slopes)
-        return Evaluation(value, gradient, hessian)
+            m = self.problem.n_parameters
+            unknown = np.full((m, m), np.nan)
+            return Evaluation(value, np.full(m, np.nan), unknown, unknown)
+        self._point, self._at = self._evaluate(theta, value, factors), theta.copy()
+        return self._express(self._point, theta)
 
-    def slopes_by_variance(self, theta: Floats) -> list[Floats]:
+    def rotate(self, theta: Floats) -> tuple[Floats, Evaluation]:
+        """Turn free terms to their principal axes; the same point in the new parameters."""
+        return self._turn(theta, upright=False)
+
+    def upright(self, theta: Floats) -> tuple[Floats, Evaluation]:
+        """Undo all rotations; the same point in the plain parameters."""
+        return self._turn(theta, upright=True)
+
+    def _turn(self, theta: Floats, upright: bool) -> tuple[Floats, Evaluation]:
+        point = self._known_point(theta)
+        factors, slopes, moved = list(point.factors), list(point.slopes), theta.copy()
+        for number, term in enumerate(self.problem.terms):
+            k = term.covariance.n_columns
+            if not self._free[number] or k == 1:
+                continue
+            T = factors[number]
+            # T O is another root of TT', with ∂/∂(TO) = (∂/∂T) O.
+            if upright:
+                O, root = np.linalg.qr(T.T)
+                axes, inner = np.eye(k), root.T
+            else:
+                axes, sizes, others = np.linalg.svd(T)
+                O, inner = others.T, np.diag(sizes)
+            self._rotations[number] = axes
+            factors[number], slopes[number] = axes @ inner, slopes[number] @ O
+            moved[term.parameters] = inner[_triangle_by_column(k)]
+        self._point = replace(point, factors=factors, slopes=slopes)
+        self._at = moved
+        return moved, self._express(self._point, moved)
+
+    def by_covariance(self, theta: Floats) -> list[Floats]:
         """Derivative (k, k) of the objective by each term's relative covariance TT'."""
-        if self._slopes is None or not np.array_equal(self._slopes[0], theta):
-            self(theta)
-        assert self._slopes is not None
-        return self._slopes[1]
+        return self._known_point(theta).by_covariance
 
-    @staticmethod
-    def _correction(jacobian: Floats, by_sigma: Floats) -> Floats:
-        """⟨g_Σ, Ṫ_kṪ_l' + Ṫ_lṪ_k'⟩, what the information lacks of the Hessian in θ."""
-        m = len(jacobian)
-        turned = (by_sigma @ jacobian).reshape(m, -1)
-        block: Floats = 2.0 * (turned @ jacobian.reshape(m, -1).T)
-        return block
+    def _known_point(self, theta: Floats) -> Point:
+        if self._point is None or not np.array_equal(self._at, theta):
+            self(theta)
+        assert self._point is not None
+        return self._point
 
     def _factors(self, theta: Floats) -> list[Floats]:
-        return [_floored(t.covariance.factor(theta[t.parameters])) for t in self.problem.terms]
+        return [
+            rotation @ _floored(term.covariance.factor(theta[term.parameters]))
+            for term, rotation in zip(self.problem.terms, self._rotations, strict=True)
+        ]
 
     def _value(self, factors: Sequence[Floats]) -> float:
         problem, factor = self.problem, self.factor
@@ -326,6 +366,73 @@ class Objective:
             + problem.constant
         )
 
+    def _evaluate(self, theta: Floats, value: float, factors: list[Floats]) -> Point:
+        problem, factor = self.problem, self.factor
+        variance = factor.rss / problem.dof
+        factor.solve()
+        factor.invert(problem.reml)
+        traces, scores = factor.contract()
+        slopes, by_covariance = [], []
+        for term, T, free in zip(problem.terms, factors, self._free, strict=True):
+            slope = self._block(traces, term) - self._block(scores, term) @ T / variance
+            half = np.linalg.solve(T.T, slope.T)
+            slopes.append(slope)
+            by_covariance.append(0.5 * (half + half.T))
+            if not free:
+                moved = term.covariance.jacobian(theta[term.parameters]) @ T.T
+                self._set_directions(term, moved + moved.transpose(0, 2, 1))
+        information, dot = factor.information(self._owner, self._directions, self._direction_ptr)
+        dot /= variance
+        information = information / variance
+        profiled = np.outer(dot, dot) / problem.dof
+        curvature = information
+        if self._curvature is not None:
+            curvature = 2.0 * information - self._traces(self._curvature)
+        return Point(
+            value, factors, slopes, by_covariance, information - profiled, curvature - profiled
+        )
+
+    def _traces(self, curvature: TraceCurvature) -> Floats:
+        plan = self.problem.plan
+        sums = curvature(self.factor, curvature.scaled(self.factor.T, plan), self.problem.reml)
+        directions = [
+            self._directions[start:stop].reshape(k, k)
+            for start, stop, k in zip(
+                self._direction_ptr[:-1],
+                self._direction_ptr[1:],
+                plan.factor_size[self._owner],
+                strict=True,
+            )
+        ]
+        return contract(sums, self._owner, directions)
+
+    def _express(self, point: Point, theta: Floats) -> Evaluation:
+        """The chain rule from covariances to θ, with the second term of DESIGN section 4."""
+        m = self.problem.n_parameters
+        gradient, correction = np.empty(m), np.zeros((m, m))
+        carry = np.eye(m)
+        for number, term in enumerate(self.problem.terms):
+            own, count = term.parameters, term.covariance.n_parameters
+            slope = point.slopes[number]
+            jacobian = self._rotations[number] @ term.covariance.jacobian(theta[own])
+            flat = jacobian.reshape(count, -1)
+            gradient[own] = 2.0 * (flat @ slope.ravel())
+            # ⟨g_Σ, Ṫ_kṪ_l' + Ṫ_lṪ_k'⟩
+            turned = (point.by_covariance[number] @ jacobian).reshape(count, -1)
+            correction[own, own] = 2.0 * (turned @ flat.T)
+            second = term.covariance.second(theta[own])
+            if second is not None:
+                correction[own, own] += 2.0 * np.tensordot(second, slope, 2)
+            if self._free[number]:
+                moved = jacobian @ point.factors[number].T
+                rows, columns = _triangle(term.covariance.n_columns)
+                carry[own, own] = (moved + moved.transpose(0, 2, 1))[:, rows, columns].T
+        information = carry.T @ point.information @ carry + correction
+        hessian = information
+        if self._curvature is not None:
+            hessian = carry.T @ point.curvature @ carry + correction
+        return Evaluation(point.value, gradient, hessian, information)
+
     def _block(self, flat: Floats, term: Term) -> Floats:
         """A term's (k, k) part of what is stored per grouping factor."""
         plan = self.problem.plan
@@ -333,13 +440,35 @@ class Objective:
         start = int(plan.factor_ptr[term.grouping])
         return flat[start : start + size * size].reshape(size, size)[term.columns, term.columns]
 
-    def _set_directions(self, directions: Floats, term: Term, moved: Floats) -> None:
-        """Σ̇ = ṪT' + TṪ' of each parameter, inside its grouping factor's matrix."""
+    def _set_directions(self, term: Term, directions: Floats) -> None:
+        """Directions (m, k, k) of the term's TT', inside its grouping factor's matrix."""
         size = int(self.problem.plan.factor_size[term.grouping])
         start = int(self._direction_ptr[term.first])
-        m = len(moved)
-        view = directions[start : start + m * size * size].reshape(m, size, size)
-        view[:, term.columns, term.columns] = moved + moved.transpose(0, 2, 1)
+        m = len(directions)
+        view = self._directions[start : start + m * size * size].reshape(m, size, size)
+        view[:, term.columns, term.columns] = directions
+
+
+@lru_cache
+def _triangle(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    rows, columns = np.tril_indices(k)
+    return rows, columns
+
+
+@lru_cache
+def _triangle_by_column(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    columns, rows = np.triu_indices(k)
+    return rows, columns
+
+
+@lru_cache
+def _symmetric_basis(k: int) -> Floats:
+    """The symmetric matrices (k(k + 1)/2, k, k) of which every other is a combination."""
+    rows, columns = _triangle(k)
+    basis = np.zeros((len(rows), k, k))
+    basis[np.arange(len(rows)), rows, columns] = 1.0
+    basis[np.arange(len(rows)), columns, rows] = 1.0
+    return basis
 
 
 def _floored(T: Floats) -> Floats:
@@ -351,8 +480,6 @@ def _floored(T: Floats) -> Floats:
         np.abs(diagonal) >= FLOOR, diagonal, np.where(diagonal < 0, -FLOOR, FLOOR)
     )
     return T
-
-
 
 
 def relative_factor(term: Term, theta: Floats) -> Floats:

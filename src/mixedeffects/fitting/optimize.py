@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Status = Literal["converged", "no_progress", "limit"]
 
+# A step that promises less than this (objective: −2 log-likelihood) starts near the optimum.
+NEAR = 0.1
+
 
 class Evaluation(NamedTuple):
-    """A point's value, gradient (m,) and Hessian or information (m, m)."""
+    """A point's value, gradient (m,), Hessian (m, m) and average information (m, m).
+
+    The information is the better model far from the optimum, the Hessian near it; the
+    latter may be the information again where it is dear.
+    """
 
     value: float
     gradient: Floats
     hessian: Floats
+    information: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +62,12 @@ def minimize(
     *,
     tolerance: float = 1e-10,
     max_evaluations: int = 200,
+    recenter: Callable[[Floats], tuple[Floats, Evaluation]] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Optimum:
     """Minimize from ``start`` until a Newton step promises less than ``tolerance``.
 
+    ``recenter`` may express a point that was reached in other coordinates of the same size.
     The Hessian's eigenvalues enter by their absolute values, so that a step leaves a saddle;
     the trust region keeps what the quadratic model has not earned.
     """
@@ -67,30 +77,36 @@ def minimize(
     radius = 1.0 + float(np.linalg.norm(theta))
     status: Status = "limit"
     evaluations = 1
+    disappointed = False
     while evaluations < max_evaluations:
-        step, predicted = newton_step(here.gradient, here.hessian, radius)
-        if predicted < tolerance:
+        step, predicted = newton_step(here.gradient, here.information, radius)
+        if predicted < NEAR or disappointed:
+            step, predicted = newton_step(here.gradient, here.hessian, radius)
+        # Rounding alone moves the value by this much.
+        noise = 1e-13 * (abs(here.value) + 1.0)
+        if predicted < max(tolerance, noise):
             status = "converged"
             break
         there = evaluate(theta + step)
         evaluations += 1
         length = float(np.linalg.norm(step))
-        # Rounding alone moves the value by this much.
-        noise = 1e-13 * (abs(here.value) + 1.0)
         gain = (here.value - there.value) / predicted if np.isfinite(there.value) else -1.0
         accepted = gain > 1e-4 or (
             there.value <= here.value + noise and _shrinks(there.gradient, here.gradient)
         )
         trace.append(Step(there.value, predicted, length, bool(accepted)))
+        disappointed = gain < 0.5
         if gain < 0.25:
             radius = 0.25 * length if gain < 0 else 0.5 * length
         elif gain > 0.75:
             radius = max(radius, 2.5 * length)
         if accepted:
             theta, here = theta + step, there
+            if recenter is not None:
+                theta, here = recenter(theta)
             if on_step is not None:
                 on_step(evaluations, here.value)
-        elif predicted < noise or length < 1e-12 * (1.0 + float(np.linalg.norm(theta))):
+        elif length < 1e-12 * (1.0 + float(np.linalg.norm(theta))):
             status = "converged" if predicted < 10 * noise else "no_progress"
             break
     return Optimum(

@@ -20,6 +20,10 @@ SINGULAR = 1e-4
 # Differences of the gradient make the certificate's Hessian where they cost less than about
 # a tenth of a second.
 AFFORDABLE = 5e7
+# With more parameters than this, a singular optimum may be one of several: a second start
+# from large variances finds the others.
+SIMPLE = 6
+WIDE = 3.0
 # How far beside a saddle to start again: a standard deviation in units of σ.
 ESCAPE = 0.3
 
@@ -69,17 +73,30 @@ def solve(
     ``thorough`` takes the certificate's Hessian from differences where they are cheap.
     """
     objective = Objective(problem)
-    optimum = minimize(objective, objective.start() if start is None else start, on_step=on_step)
+    optimum = _minimize(objective, objective.start() if start is None else start, on_step)
     for _ in range(3):
         escape = _escape(objective, optimum)
         if escape is None:
             break
-        again = minimize(objective, escape, on_step=on_step)
-        if again.value > optimum.value:
-            break
-        optimum = replace(again, evaluations=optimum.evaluations + again.evaluations)
+        optimum = _better(optimum, _minimize(objective, escape, on_step))
+    if problem.n_parameters > SIMPLE and zero_variances(objective, optimum.theta):
+        wide = np.concatenate([WIDE * t.covariance.start() for t in problem.terms])
+        optimum = _better(optimum, _minimize(objective, wide, on_step))
     optimum = _settle(objective, optimum)
     return solution_at(objective, optimum, thorough)
+
+
+def _better(one: Optimum, other: Optimum) -> Optimum:
+    best = other if other.value < one.value - 1e-9 else one
+    return replace(best, evaluations=one.evaluations + other.evaluations)
+
+
+def _minimize(
+    objective: Objective, start: Floats, on_step: Callable[[int, float], None] | None
+) -> Optimum:
+    optimum = minimize(objective, start, recenter=objective.rotate, on_step=on_step)
+    theta, here = objective.upright(optimum.theta)
+    return replace(optimum, theta=theta, gradient=here.gradient, hessian=here.hessian)
 
 
 def solution_at(objective: Objective, optimum: Optimum, thorough: bool = True) -> Solution:
@@ -114,7 +131,7 @@ def zero_variances(objective: Objective, theta: Floats) -> tuple[ZeroVariance, .
         vectors, values, _ = np.linalg.svd(T)
         null = vectors[:, values < SINGULAR]
         if null.shape[1]:
-            slope = null.T @ objective.slopes_by_variance(theta)[number] @ null
+            slope = null.T @ objective.by_covariance(theta)[number] @ null
             slopes, along = np.linalg.eigh(slope)
             found += [
                 ZeroVariance(number, null @ along[:, i], float(slopes[i]))
@@ -137,23 +154,25 @@ def _escape(objective: Objective, optimum: Optimum) -> Floats | None:
 
 
 def _settle(objective: Objective, optimum: Optimum) -> Optimum:
-    """Set to zero the small diagonal entries of the factors that the likelihood lets go."""
+    """Set to zero the small principal deviations that the likelihood lets go."""
     theta = optimum.theta.copy()
     for term in objective.problem.terms:
         if term.covariance.second(theta[term.parameters]) is not None:
             continue  # an entry of T is not a parameter of its own
         T = term.covariance.factor(theta[term.parameters])
-        small = np.abs(np.diagonal(T)) < 10 * SINGULAR
-        if not np.any(small):
-            continue
-        T = T.copy()
-        T[np.diag_indices(len(T))] = np.where(small, 0.0, np.diagonal(T))
-        theta[term.parameters] = term.covariance.parameters(T)
+        axes, sizes, others = np.linalg.svd(T)
+        if np.any(sizes < 10 * SINGULAR) and np.any(sizes[sizes < 10 * SINGULAR] > 0):
+            T = (axes * np.where(sizes < 10 * SINGULAR, 0.0, sizes)) @ others
+            theta[term.parameters] = term.covariance.parameters(T)
     if np.array_equal(theta, optimum.theta):
         return optimum
     there = objective(theta)
-    if there.value > optimum.value + 1e-9 * (1.0 + abs(optimum.value) * 1e-3):
-        return optimum
+    falls = any(
+        zero.slope < BOUNDARY * objective.problem.n_rows
+        for zero in zero_variances(objective, theta)
+    )
+    if falls or there.value > optimum.value + 1e-9 * (1.0 + abs(optimum.value) * 1e-3):
+        return replace(optimum, evaluations=optimum.evaluations + 1)
     return replace(
         optimum,
         theta=theta,

@@ -1,0 +1,99 @@
+"""Where a fit begins: covariances that match the second moments of Z'Wy (MINQUE).
+
+Rao (1971), J. Multivariate Anal. 1, 257-275, with identity weights and without the
+projection off X: a rough answer in one pass over the cross-products, near enough for Newton.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.algebra.crossproducts import Crossproducts
+from mixedeffects.covariance import AbstractCovariance
+
+Floats = NDArray[np.float64]
+
+# Relative variances are kept within these bounds, away from the stationary point at zero.
+LEAST, MOST = 0.01, 1e4
+# Beyond this many multiplications the identity is the cheaper start.
+DEAR = 2e8
+
+
+def moment_covariances(products: Crossproducts) -> list[Floats] | None:
+    """Σ_f/σ² (k, k) of each grouping factor, positive definite; None where they cost too much."""
+    sizes = [d.shape[1] for d in products.diagonal]
+    bases = [_symmetric_basis(k) for k in sizes]
+    cost = sum(len(p.blocks) * (sizes[p.first] * sizes[p.second]) ** 2 for p in products.pairs)
+    cost += sum(len(d) * k**4 for d, k in zip(products.diagonal, sizes, strict=True))
+    if cost > DEAR:
+        return None
+    normal, moments = _normal_equations(products, bases)
+    solution, *_ = np.linalg.lstsq(normal, moments, rcond=1e-10)
+    total = products.corner[-1, -1] / products.n_rows
+    residual = max(float(solution[-1]), 0.05 * total)
+    ends = np.cumsum([0] + [len(b) for b in bases])
+    return [
+        _bounded(np.tensordot(solution[a:b], basis, 1) / residual)
+        for a, b, basis in zip(ends[:-1], ends[1:], bases, strict=True)
+    ]
+
+
+def start_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
+    """θ (m,) of a structure for the covariance (k, k) that the moments suggest."""
+    if covariance.closure == "affine":
+        return covariance.parameters(np.linalg.cholesky(moments))
+    deviations = np.sqrt(np.diagonal(moments))
+    if covariance.closure == "common":
+        deviations = np.full(len(moments), np.sqrt(np.mean(deviations**2)))
+    return covariance.parameters(deviations[:, None] * covariance.factor(covariance.start()))
+
+
+def _normal_equations(
+    products: Crossproducts, bases: Sequence[Floats]
+) -> tuple[Floats, Floats]:
+    """⟨ZE_aZ', ZE_bZ'⟩ and y'ZE_aZ'y for the basis of every factor, then of the identity."""
+    ends = np.cumsum([0] + [len(b) for b in bases])
+    normal = np.zeros((ends[-1] + 1, ends[-1] + 1))
+    moments = np.zeros(ends[-1] + 1)
+    for f, (basis, diagonal) in enumerate(zip(bases, products.diagonal, strict=True)):
+        own = slice(ends[f], ends[f + 1])
+        normal[own, own] = _gram(basis, diagonal, basis)
+        normal[own, -1] = normal[-1, own] = np.tensordot(basis, diagonal.sum(axis=0), 2)
+        s = products.border[f][:, :, -1]
+        moments[own] = np.tensordot(basis, s.T @ s, 2)
+    for pair in products.pairs:
+        first = slice(ends[pair.first], ends[pair.first + 1])
+        second = slice(ends[pair.second], ends[pair.second + 1])
+        block = _gram(bases[pair.first], pair.blocks, bases[pair.second])
+        normal[first, second] = block
+        normal[second, first] = block.T
+    normal[-1, -1] = products.n_rows
+    moments[-1] = products.corner[-1, -1]
+    return normal, moments
+
+
+def _gram(left: Floats, blocks: Floats, right: Floats) -> Floats:
+    """Σ over blocks B of tr(E_a B E_b B'), (m_left, m_right)."""
+    k, l = blocks.shape[1:]
+    flat = blocks.reshape(len(blocks), k * l)
+    # products[i, j, p, q] = Σ B[i, j] B[p, q]
+    products = (flat.T @ flat).reshape(k, l, k, l)
+    gram: Floats = np.einsum("api,ijpq,bjq->ab", left, products, right, optimize=True)
+    return gram
+
+
+def _symmetric_basis(k: int) -> Floats:
+    rows, columns = np.tril_indices(k)
+    basis = np.zeros((len(rows), k, k))
+    basis[np.arange(len(rows)), rows, columns] = 1.0
+    basis[np.arange(len(rows)), columns, rows] = 1.0
+    return basis
+
+
+def _bounded(covariance: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(covariance)
+    bounded: Floats = (vectors * np.clip(values, LEAST, MOST)) @ vectors.T
+    return bounded
