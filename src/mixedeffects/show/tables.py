@@ -1,0 +1,201 @@
+"""The tables of a summary, their cells as text, before anything is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.effects.random import correlations
+from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
+from mixedeffects.formula.design import Design
+from mixedeffects.inference.wald import coefficient_table
+from mixedeffects.show import formats
+
+__all__ = ["Table", "fixed_table", "random_table", "residual_table"]
+
+Floats = NDArray[np.float64]
+
+# What a reader takes in; the whole is in fit.fixef() and fit.varcorr().
+_COEFFICIENTS = 40
+_DEVIATIONS = 20
+_CORRELATIONS = 5
+_ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts.
+
+    Attributes
+    ----------
+    caption : str
+    header : tuple of str
+        One for each column; empty over the names of rows.
+    rows : tuple of tuple of str
+    labels : int
+        How many of the first columns are names; the others are numbers.
+    notes : tuple of str
+        What stands below.
+    """
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    labels: int
+    notes: tuple[str, ...] = ()
+
+
+def residual_table(residuals: Floats) -> Table:
+    """Quartiles of the scaled residuals (n,)."""
+    quartiles = np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0])
+    cells = tuple(formats.column(quartiles.tolist(), 3))
+    return Table("Scaled residuals", ("Min", "25%", "Median", "75%", "Max"), (cells,), 0)
+
+
+def fixed_table(estimates: Estimates, df: str, level: float) -> Table:
+    """Fixed effects with tests and intervals."""
+    columns: dict[str, Any] = coefficient_table(estimates, df, level)
+    shown = min(len(estimates.beta), _COEFFICIENTS)
+    freedom = columns["df"][:shown]
+    exact = bool(np.all(np.isinf(freedom)))
+    decimals = formats.places(columns["std_error"][:shown])
+    cells = [
+        columns["term"][:shown],
+        *(formats.column(columns[name][:shown], decimals) for name in ("estimate", "std_error")),
+        [] if exact else [formats.general(v, 4) for v in freedom],
+        formats.column(columns["statistic"][:shown], 2),
+        [formats.p_value(v) for v in columns["p_value"][:shown]],
+        *(formats.column(columns[name][:shown], decimals) for name in ("conf_low", "conf_high")),
+    ]
+    header = ["", "Estimate", "Std. error", "df", "z" if exact else "t", "p value"]
+    header += [f"{50 - 50 * level:.4g}%", f"{50 + 50 * level:.4g}%"]
+    kept = [i for i in range(len(header)) if header[i] != "df" or not exact]
+    rows = tuple(zip(*(cells[i] for i in kept), strict=True))
+    more = len(estimates.beta) - shown
+    notes = (f"{formats.counted(more, 'coefficient')} more: fit.fixef()",) if more else ()
+    caption = f"Fixed effects ({_tests(df)}, {100 * level:g}% intervals)"
+    return Table(caption, tuple(header[i] for i in kept), rows, 1, notes)
+
+
+def _tests(df: str) -> str:
+    names = {
+        "asymptotic": "z tests: normal approximation",
+        "residual": "t tests: nobs - p degrees of freedom",
+    }
+    return names.get(df, f"t tests: {df} degrees of freedom")
+
+
+# -- random effects ------------------------------------------------------------------------
+
+
+def random_table(design: Design, estimates: Estimates) -> Table:
+    """Variances, standard deviations and correlations, each structure by its parameters."""
+    blocks = [
+        _term_rows(term, random.positions)
+        for term, random in zip(estimates.terms, design.random, strict=True)
+    ]
+    width = max((len(r.correlations) for block in blocks for r in block), default=0)
+    rows = [row for block in blocks for row in block]
+    sds = [row.sd for row in rows] + [estimates.sigma]
+    deviations, variances = formats.sizes(sds), formats.sizes([s * s for s in sds])
+    labels = [(row.group, row.name) for row in rows] + [("Residual", "")]
+    tails = [row.correlations + ("",) * (width - len(row.correlations)) for row in rows]
+    tails.append(("",) * width)
+    cells = tuple(
+        (*label, variance, deviation, *tail)
+        for label, variance, deviation, tail in zip(
+            labels, variances, deviations, tails, strict=True
+        )
+    )
+    header = ("Group", "Term", "Variance", "Std. dev.", *_correlation_header(width))
+    return Table("Random effects", header, cells, 2, tuple(_random_notes(design, estimates)))
+
+
+def _correlation_header(width: int) -> tuple[str, ...]:
+    if width < 2:
+        return ("Corr.",) * width
+    return (f"Corr. {_ORDINALS[0]}", *_ORDINALS[1:width])
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    group: str
+    name: str
+    sd: float
+    correlations: tuple[str, ...]
+
+
+def _term_rows(term: RandomTermEstimate, positions: Floats | None) -> list[_Row]:
+    sds = np.sqrt(np.diagonal(term.covariance))
+    group = term.group if term.structure == "us" else f"{term.group} ({term.structure})"
+    k = len(sds)
+    if term.structure in ("id", "homcs", "ar1") and k > 1:
+        name = f"each of {k}: {term.names[0]}, ..., {term.names[-1]}"
+        return [_Row(group, name, float(sds[0]), _common(term, positions))]
+    cells = _correlation_cells(term)
+    return [
+        _Row(group if i == 0 else "", term.names[i], float(sds[i]), cells[i])
+        for i in range(min(k, _DEVIATIONS))
+    ]
+
+
+def _correlation_cells(term: RandomTermEstimate) -> list[tuple[str, ...]]:
+    k = len(term.names)
+    if not term.correlated or k == 1:
+        return [()] * k
+    matrix = correlations(term.covariance)
+    if term.structure == "cs":
+        return [(formats.correlation(_first_known(matrix[np.tril_indices(k, -1)])),)] + [()] * k
+    widest = 1 if term.structure == "toep" else _CORRELATIONS
+    return [tuple(map(formats.correlation, matrix[i, : min(i, widest)])) for i in range(k)]
+
+
+def _common(term: RandomTermEstimate, positions: Floats | None) -> tuple[str, ...]:
+    """The one correlation of homcs, that of the nearest times of ar1, none of id."""
+    if not term.correlated:
+        return ()
+    nearest, _ = _nearest(len(term.names), positions)
+    matrix = correlations(term.covariance)
+    return (formats.correlation(float(matrix[nearest + 1, nearest])),)
+
+
+def _nearest(k: int, positions: Floats | None) -> tuple[int, float]:
+    """The first of two neighbouring columns nearest in time, and their distance."""
+    gaps = np.diff(np.arange(k) if positions is None else np.asarray(positions, dtype=float))
+    return int(gaps.argmin()), float(gaps.min())
+
+
+def _first_known(values: Sequence[float] | Floats) -> float:
+    return next((float(v) for v in values if not np.isnan(v)), float("nan"))
+
+
+def _random_notes(design: Design, estimates: Estimates) -> Iterator[str]:
+    meanings: dict[str, None] = {}
+    for term, random in zip(estimates.terms, design.random, strict=True):
+        k = len(term.names)
+        compressed = term.structure in ("id", "homcs", "ar1")
+        if k > _DEVIATIONS and not compressed:
+            more = formats.counted(k - _DEVIATIONS, "term")
+            yield f"{more} more of ({term.label}): fit.varcorr()"
+        if k > _CORRELATIONS + 1 and term.structure in ("us", "known"):
+            yield f"All correlations of ({term.label}): fit.varcorr()"
+        meanings |= dict.fromkeys(_meaning(term.structure, k, random.positions))
+    yield from meanings
+
+
+def _meaning(structure: str, k: int, positions: Floats | None) -> Iterator[str]:
+    if structure == "known":
+        yield "known: the levels are related by a given matrix"
+    if k == 1:
+        return
+    if structure in ("cs", "homcs"):
+        yield f"{structure}: one correlation for all pairs"
+    if structure == "ar1":
+        _, gap = _nearest(k, positions)
+        yield f"ar1: correlation at distance {gap:g}, a power of the distance beyond"
+    if structure == "toep":
+        yield "toep: correlation with the first, the same for all pairs as far apart"
