@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixedeffects import covariance, errors
     from mixedeffects.data import datasets
-    from mixedeffects.model import MixedFit, fit
+    from mixedeffects.model import MixedFit, fit, load
 
 __version__ = "0.1.0"
 
-__all__ = ["MixedFit", "__version__", "covariance", "datasets", "errors", "fit"]
+__all__ = ["MixedFit", "__version__", "covariance", "datasets", "errors", "fit", "load"]
 
 _HOMES = {
     "MixedFit": ("mixedeffects.model", "MixedFit"),
     "fit": ("mixedeffects.model", "fit"),
+    "load": ("mixedeffects.model", "load"),
     "covariance": ("mixedeffects.covariance", None),
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),

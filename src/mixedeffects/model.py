@@ -6,12 +6,14 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects import saving
 from mixedeffects.covariance import build
 from mixedeffects.data.frames import make_table
 from mixedeffects.effects import predict as prediction
@@ -25,8 +27,9 @@ from mixedeffects.fitting.solve import Solution, solve
 from mixedeffects.formula.design import Design, build_design
 from mixedeffects.formula.grammar import parse_formula
 from mixedeffects.inference.wald import check_level, coefficient_table, quantile
+from mixedeffects.show.summary import Summary, summarize
 
-__all__ = ["MixedFit", "fit"]
+__all__ = ["MixedFit", "fit", "load"]
 
 Floats = NDArray[np.float64]
 OnCheck = Literal["warn", "error", "ignore"]
@@ -393,6 +396,32 @@ class MixedFit:
         design = replace(self.design, y=response)
         return _finish(design, problem, solution, on_check)
 
+    # -- shown ----------------------------------------------------------------------------
+
+    def summary(self, df: str = "asymptotic", level: float = 0.95) -> Summary:
+        """Everything at a glance: prints as text, shows as HTML in a notebook.
+
+        Parameters
+        ----------
+        df, level
+            Of the tests and intervals, as in ``fixef``.
+        """
+        residuals = np.asarray(self.residuals("scaled"))
+        return summarize(self.design, self.estimates, residuals, df, level)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def save(self, path: str | Path) -> None:
+        """Write the fit to one file, with the columns it needs; ``load`` reads it again.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; one that was there stays as it was.
+        """
+        saving.write(path, saving.SavedFit(self.design, self.reml, self._solution.optimum))
+
     # -- parts ----------------------------------------------------------------------------
 
     def _factor(self) -> ConditionalFactor:
@@ -496,6 +525,20 @@ class MixedFit:
             row = int(np.flatnonzero(~np.isfinite(response))[0])
             raise DataError(f"The new response is not finite at position {row}.")
         return response
+
+
+def load(path: str | Path) -> MixedFit:
+    """Read a fit that ``fit.save(path)`` wrote; nothing is optimized again, no code is run.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, truncated, altered, of a later version or of another kind,
+        or its objective is not what its data and parameters give.
+    """
+    saved = saving.read(path)
+    problem = _problem(saved.design, saved.reml)
+    return _finish(saved.design, problem, saving.resume(problem, saved), "ignore")
 
 
 # -- steps of fit() ------------------------------------------------------------------------
