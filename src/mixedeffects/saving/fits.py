@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import mixedeffects
+from mixedeffects import __version__
 from mixedeffects.data.columns import level_text
 from mixedeffects.data.frames import Columns, FrameKind
 from mixedeffects.data.sources import Backend
@@ -63,7 +63,7 @@ def write(path: str | Path, saved: SavedFit) -> None:
     arrays["response.npy"] = design.y
     columns = design.columns.columns.values()
     manifest = {
-        "package": mixedeffects.__version__,
+        "package": __version__,
         "family": "gaussian",
         "formula": design.formula,
         "reml": saved.reml,

@@ -39,10 +39,12 @@ _STYLE = """
   color: inherit; padding: 0 0 0.3em; white-space: nowrap; }
 .mixedeffects-summary tr { background: none; }
 .mixedeffects-summary th, .mixedeffects-summary td { padding: 0.15em 0.9em 0.15em 0;
-  text-align: right; font-weight: normal; border: 0; background: none; color: inherit; }
+  text-align: right; white-space: nowrap; font-weight: normal; border: 0;
+  background: none; color: inherit; }
 .mixedeffects-summary thead th { color: var(--quiet); border-bottom: 1px solid var(--line);
   vertical-align: bottom; }
-.mixedeffects-summary .name { text-align: left; overflow-wrap: anywhere; max-width: 24em; }
+.mixedeffects-summary .name { text-align: left; white-space: normal;
+  overflow-wrap: anywhere; max-width: 24em; }
 .mixedeffects-summary p, .mixedeffects-summary ul { margin: 0.3em 0; color: var(--quiet); }
 .mixedeffects-summary ul { padding-left: 1.2em; }
 .mixedeffects-summary .failed { color: var(--bad); }
