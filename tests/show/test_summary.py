@@ -1,6 +1,7 @@
 """Summaries: what they say, that they stay readable, and that they show what was typed."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -50,7 +51,7 @@ Scaled residuals
 
 Random effects
 Group     Term       Variance  Std. dev.  Corr.
-Subject   Intercept    612.10     24.741
+Subject   Intercept    612.09     24.740
           Days          35.07      5.922   0.07
 Residual               654.94     25.592
 
@@ -84,7 +85,7 @@ def test_rows_and_columns_left_out_are_named(sleepstudy):
     data.loc[9, "Days"] = np.nan
     text = str(summary_of("Reaction ~ Days + twice + (1 | Subject)", data))
     assert "\nRows    177 of 180\n" in text
-    assert "- 3 rows left out for missing values: Reaction 2, Days 1, twice 1.\n" in text
+    assert "- 3 rows left out for missing values: Reaction 2, Days 1.\n" in text
     assert "- Left out, as other columns determine them: twice." in text
 
 
@@ -103,8 +104,6 @@ def test_a_singular_fit_is_explained_in_words():
 
 def test_a_certificate_that_fails_says_what_and_what_next(sleepstudy):
     fit = me.fit("Reaction ~ Days + (Days | Subject)", sleepstudy)
-    from dataclasses import replace
-
     check = Check("gradient", False, 0.25, 1e-3, "the optimizer stopped early: refit")
     estimates = replace(fit.estimates, checks=(check, *fit.checks[1:]))
     summary = summarize(fit.design, estimates, np.asarray(fit.residuals("scaled")))
@@ -204,8 +203,6 @@ def test_a_long_name_gets_a_line_of_its_own():
 
 def test_a_million_levels_stay_a_line():
     fit = me.fit("y ~ x + (1 | g)", simulated())
-    from dataclasses import replace
-
     term = fit.estimates.terms[0]
     many = replace(term, levels=np.arange(1_000_000))
     estimates = replace(fit.estimates, terms=(many,))
@@ -290,7 +287,7 @@ def test_html_is_one_block_of_semantic_tables(sleepstudy):
     assert tags[0] == "section"
     assert tags.count("table") == tags.count("caption") == tags.count("thead") == 3
     scopes = [attrs.get("scope") for tag, attrs in page.seen if tag == "th"]
-    assert scopes.count("row") == 5
+    assert scopes.count("row") == 6
     assert None not in scopes
     assert "251.405" in page.text
     assert "Optimum certified" in page.text
