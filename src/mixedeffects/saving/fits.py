@@ -95,7 +95,8 @@ def read(path: str | Path) -> SavedFit:
     except KeyError as error:
         raise FileFormatError(f"{path} does not describe a fit: it has no {error}.") from None
     except (TypeError, ValueError, AttributeError, IndexError, MixedEffectsError) as error:
-        raise FileFormatError(f"{path} does not describe a fit: {error}") from None
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{path} does not describe a fit: {reason}") from None
 
 
 def resume(problem: Problem, saved: SavedFit) -> Solution:
