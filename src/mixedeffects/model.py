@@ -392,7 +392,7 @@ class MixedFit:
         less = response if self.design.offset is None else response - self.design.offset
         _check_response(less, self.design.response)
         problem = with_response(self._problem, less)
-        solution = solve(problem, self._solution.optimum.theta, thorough=False)
+        solution = solve(problem, self._solution.optimum.theta)
         design = replace(self.design, y=response)
         return _finish(design, problem, solution, on_check)
 
@@ -492,7 +492,7 @@ class MixedFit:
             ]
             or [np.zeros((len(rows.X), 0))]
         )
-        values, vectors = np.linalg.eigh(self._solution.hessian)
+        values, vectors = np.linalg.eigh(self._solution.optimum.hessian)
         free = values > 1e-8 * np.abs(values).max(initial=0.0)
         along = jacobian @ vectors[:, free]
         variance: Floats = (2.0 * along**2 / values[free]).sum(axis=1)

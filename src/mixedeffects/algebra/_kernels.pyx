@@ -629,7 +629,7 @@ cdef class BlockFactor:
         cdef int64_t j, m, width, first, r, c
         cdef int64_t n = self.n_dense
         cdef int k, a, b
-        cdef double f
+        cdef double f, total, entry
         cdef double* panel
         cdef double* y = self.gathered
         cdef double* s
@@ -652,9 +652,14 @@ cdef class BlockFactor:
             for r in range(first, m):
                 d = self.i_dense + self.column[r] * n
                 for a in range(k):
+                    # Σ is symmetric: one entry serves its row and its column.
                     f = y[a * m + r]
-                    for c in range(first, m):
-                        s[a * width + c] -= f * d[self.column[c]]
+                    total = f * d[self.column[r]]
+                    for c in range(r + 1, m):
+                        entry = d[self.column[c]]
+                        s[a * width + c] -= f * entry
+                        total += y[a * m + c] * entry
+                    s[a * width + r] -= total
             d = self.i_diagonal + self.square[j]
             for a in range(k):
                 for b in range(k):

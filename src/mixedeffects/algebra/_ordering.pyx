@@ -43,15 +43,17 @@ cdef struct Graph:
     int64_t remaining
 
 
-def order(int64_t[::1] ptr, int32_t[::1] adjacent, int32_t[::1] size):
+def order(int64_t[::1] ptr, int32_t[::1] adjacent, int32_t[::1] size,
+          int64_t first, int64_t last):
     """Elimination order of a graph's vertices and the pattern of those eliminated sparsely.
 
-    ``adjacent`` (symmetric, without the diagonal) is consumed as workspace.  Returns
+    ``adjacent`` (symmetric, without the diagonal) is consumed as workspace.  The vertices
+    ``first`` to ``last``, no two of them adjacent, are considered before all others.  Returns
     ``(leading, struct_ptr, struct_vertices)``: the vertices in the order in which they are
     eliminated one by one, and the later neighbours of each; the others form a dense block.
     """
     cdef Graph g
-    cdef int64_t n = size.shape[0], i, total = 0
+    cdef int64_t n = size.shape[0], i, j, total = 0
     leading = np.empty(n, dtype=np.int32)
     pointers = np.empty(n + 1, dtype=np.int64)
     cdef int32_t[::1] leading_view = leading
@@ -69,7 +71,13 @@ def order(int64_t[::1] ptr, int32_t[::1] adjacent, int32_t[::1] size):
     try:
         with nogil:
             start(&g, total)
-            i = eliminate(&g, &leading_view[0], &pointer_view[0], total)
+            pointer_view[0] = 0
+            i = eliminate_independent(&g, &leading_view[0], &pointer_view[0], first, last)
+            if i >= 0:
+                for j in range(n):
+                    if g.state[j] == 0:
+                        join(&g, <int32_t> j)
+                i = eliminate(&g, &leading_view[0], &pointer_view[0], total, i)
         if i < 0:
             raise MemoryError("not enough memory to order the levels of the random effects")
         rows = np.empty(g.used, dtype=np.int32)
@@ -123,19 +131,61 @@ cdef void release(Graph* g):
 
 
 cdef void start(Graph* g, int64_t total) noexcept nogil:
-    cdef int64_t i, j, d
+    cdef int64_t i
     for i in range(total + 1):
         g.head[i] = -1
-    for i in range(g.n - 1, -1, -1):
-        d = 0
-        for j in range(g.ptr[i], g.ptr[i + 1]):
-            d += g.size[g.adjacent[j]]
+    for i in range(g.n):
         g.n_elements[i] = 0
         g.n_adjacent[i] = <int32_t> (g.ptr[i + 1] - g.ptr[i])
         g.stamp[i] = -1
         g.outside[i] = -1
         g.state[i] = 0  # 0 a variable, 1 an element, 2 absorbed
-        link(g, <int32_t> i, d)
+
+
+cdef int64_t eliminate_independent(
+    Graph* g, int32_t* leading, int64_t* pointers, int64_t first, int64_t last
+) noexcept nogil:
+    """Eliminate vertices that never touch one another: no degree changes what follows."""
+    cdef int64_t p, j, d, count = 0, rest = g.remaining
+    for p in range(first, last):
+        rest -= g.size[p]
+    for p in range(first, last):
+        d = 0
+        for j in range(g.ptr[p], g.ptr[p + 1]):
+            d += g.size[g.adjacent[j]]
+        if not sparse_pays(<double> d, <double> rest):
+            continue
+        if not form_element(g, <int32_t> p):
+            return -1
+        leading[count] = <int32_t> p
+        count += 1
+        pointers[count] = g.used
+        g.remaining -= g.size[p]
+    return count
+
+
+cdef void join(Graph* g, int32_t v) noexcept nogil:
+    """Sort v's list into elements and variables; enter v under its exact degree."""
+    cdef int64_t at, i, d = 0, kept = g.ptr[v], mark = g.n + v
+    cdef int32_t w
+    for at in range(g.ptr[v], g.ptr[v + 1]):
+        w = g.adjacent[at]
+        if g.state[w] == 1:
+            g.adjacent[at] = g.adjacent[kept]
+            g.adjacent[kept] = w
+            kept += 1
+            for i in range(g.element_ptr[w], g.element_end[w]):
+                if g.stamp[g.elements[i]] != mark:
+                    g.stamp[g.elements[i]] = mark
+                    d += g.size[g.elements[i]]
+        elif g.stamp[w] != mark:
+            g.stamp[w] = mark
+            d += g.size[w]
+    g.n_elements[v] = <int32_t> (kept - g.ptr[v])
+    g.n_adjacent[v] = <int32_t> (g.ptr[v + 1] - kept)
+    if g.stamp[v] == mark:
+        d -= g.size[v]
+    link(g, v, d)
 
 
 cdef inline void link(Graph* g, int32_t i, int64_t d) noexcept nogil:
@@ -162,11 +212,10 @@ cdef inline bint sparse_pays(double degree, double remaining) noexcept nogil:
 
 
 cdef int64_t eliminate(
-    Graph* g, int32_t* leading, int64_t* pointers, int64_t total
+    Graph* g, int32_t* leading, int64_t* pointers, int64_t total, int64_t count
 ) noexcept nogil:
-    cdef int64_t count = 0, d = 0
+    cdef int64_t d = 0
     cdef int32_t p
-    pointers[0] = 0
     while count < g.n:
         while d <= total and g.head[d] < 0:
             d += 1

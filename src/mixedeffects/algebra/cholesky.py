@@ -100,8 +100,9 @@ def analyse(products: Crossproducts, related: Sequence[bool]) -> Plan:
     n_fixed = products.corner.shape[0] - 1
     first, second = _edges(products, base, related)
     size = np.repeat(sizes, levels)
-    leading, struct_ptr, struct_vertices = _order(first, second, size)
-    sequence = np.concatenate([leading, _others(leading, len(size))])
+    independent = _largest_independent(base, related)
+    leading, struct_ptr, struct_vertices = _order(first, second, size, independent)
+    sequence = np.concatenate([leading, _others(leading, struct_vertices, len(size))])
     position = np.empty(len(size), dtype=np.int32)
     position[sequence] = np.arange(len(size), dtype=np.int32)
     struct_rows = _sorted_segments(struct_ptr, position[struct_vertices], len(size))
@@ -210,7 +211,16 @@ def _edges(
     return np.concatenate(first), np.concatenate(second)
 
 
-def _order(first: Longs, second: Longs, size: Ints) -> tuple[Ints, Longs, Ints]:
+def _largest_independent(base: Longs, related: Sequence[bool]) -> tuple[int, int]:
+    """Vertices of the largest factor whose levels are not related, which never touch."""
+    counts = np.where(related, 0, np.diff(base))
+    f = int(counts.argmax()) if len(counts) else 0
+    return (int(base[f]), int(base[f + 1])) if len(counts) and counts[f] else (0, 0)
+
+
+def _order(
+    first: Longs, second: Longs, size: Ints, independent: tuple[int, int]
+) -> tuple[Ints, Longs, Ints]:
     n = len(size)
     if len(first) == 0:
         return np.arange(n, dtype=np.int32), np.zeros(n + 1, dtype=np.int64), np.empty(0, np.int32)
@@ -219,15 +229,22 @@ def _order(first: Longs, second: Longs, size: Ints) -> tuple[Ints, Longs, Ints]:
     rows, columns = np.concatenate([first, second]), np.concatenate([second, first])
     graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(n, n)).tocsr()
     leading, struct_ptr, struct_vertices = order(
-        graph.indptr.astype(np.int64), graph.indices.astype(np.int32), size
+        graph.indptr.astype(np.int64), graph.indices.astype(np.int32), size, *independent
     )
     return leading, struct_ptr, struct_vertices
 
 
-def _others(leading: Ints, n: int) -> Ints:
+def _others(leading: Ints, struct_vertices: Ints, n: int) -> Ints:
+    """The vertices of the dense block in the order in which the leading ones touch them.
+
+    Columns that are used together then lie together in memory.
+    """
     rest = np.ones(n, dtype=bool)
     rest[leading] = False
-    return np.flatnonzero(rest).astype(np.int32)
+    touch = np.full(n, len(struct_vertices), dtype=np.int64)
+    touch[struct_vertices[::-1]] = np.arange(len(struct_vertices) - 1, -1, -1)
+    others = np.flatnonzero(rest)
+    return others[np.argsort(touch[others], kind="stable")].astype(np.int32)
 
 
 def _sorted_segments(pointers: Longs, values: Ints, bound: int) -> Ints:

@@ -44,42 +44,46 @@ class FixedBasis:
 
 def fixed_basis(X: Floats, weights: Floats | None, intercept: int | None) -> FixedBasis:
     """Centre (when column ``intercept`` is all ones), scale and thin the columns of X (n, p)."""
-    shift, scale = _location_scale(X, weights, intercept)
-    columns = (X - shift) / scale
-    if intercept is not None:
-        columns[:, intercept] = 1.0
+    columns, shift, scale = _centred_scaled(X, weights, intercept)
     root = columns if weights is None else columns * np.sqrt(weights)[:, None]
     order = np.arange(X.shape[1])
     if intercept is not None:  # the intercept goes first, so that none aliases it
-        order = np.concatenate([[intercept], np.delete(order, intercept)]).astype(np.intp)
+        order = np.concatenate([[intercept], np.delete(order, intercept)])
     left, doubtful = _shares_left(root.T @ root, order)
     if doubtful:
-        left = _shares_left_by_qr(root, X, order)
-    kept = np.sort(order[left > ALIASED])
-    aliased = np.setdiff1d(np.arange(X.shape[1]), kept)
-    columns = np.ascontiguousarray(columns[:, kept])
-    to_centred = _centring_map(shift[kept], scale[kept], kept, intercept)
+        left = _shares_left_by_qr(root, order)
+    if left.min(initial=1.0) > ALIASED:
+        kept, aliased = np.arange(X.shape[1]), np.arange(0)
+    else:
+        kept, aliased = np.sort(order[left > ALIASED]), np.sort(order[left <= ALIASED])
+        columns, root = np.ascontiguousarray(columns[:, kept]), root[:, kept]
+    mapping = _centring_map(shift[kept], scale[kept], kept, intercept)
     if doubtful:
-        q, r = np.linalg.qr(root[:, kept])
+        q, r = np.linalg.qr(root)
         if weights is not None:
             q = q / np.sqrt(weights)[:, None]
-        grow = np.sqrt(len(q))
-        return FixedBasis(q * grow, (r / grow) @ to_centred, kept, aliased)
-    return FixedBasis(columns, to_centred, kept, aliased)
+        size = np.sqrt(len(q))
+        return FixedBasis(q * size, (r / size) @ mapping, kept, aliased)
+    return FixedBasis(columns, mapping, kept, aliased)
 
 
-def _location_scale(
-    X: Floats, weights: Floats | None, intercept: int | None
-) -> tuple[Floats, Floats]:
-    shift = np.zeros(X.shape[1])
-    if intercept is not None and len(X):
-        shift = np.average(X, axis=0, weights=weights)
+def _centred_scaled(
+    values: Floats, weights: Floats | None, intercept: int | None
+) -> tuple[Floats, Floats, Floats]:
+    """Columns (values − shift)/scale of unit size; the intercept stays all ones."""
+    n, k = values.shape
+    w = np.ones(n) if weights is None else weights
+    total = w.sum()
+    shift = np.zeros(k)
+    if intercept is not None:
+        shift = (w @ values) / total
         shift[intercept] = 0.0
-    # A second moment about the shift, formed without a copy of X.
-    spread = np.array([np.sqrt(np.mean((X[:, j] - shift[j]) ** 2)) for j in range(X.shape[1])])
-    size = np.abs(X).max(axis=0, initial=0.0)
-    constant = spread <= 1e-13 * size
-    return shift, np.where(constant | (spread == 0), 1.0, spread)
+    columns = values - shift
+    spread = np.sqrt((w @ columns**2) / total)
+    # What is left of a constant is rounding, which must not be blown up.
+    scale = np.where(spread > 1e-13 * np.hypot(spread, shift), spread, 1.0)
+    columns /= scale
+    return columns, shift, scale
 
 
 def _centring_map(
@@ -106,7 +110,7 @@ def _shares_left(gram: Floats, order: NDArray[np.intp]) -> tuple[Floats, bool]:
     return left, bool(np.any(left < DOUBTFUL))
 
 
-def _shares_left_by_qr(root: Floats, X: Floats, order: NDArray[np.intp]) -> Floats:
+def _shares_left_by_qr(root: Floats, order: NDArray[np.intp]) -> Floats:
     """The same by orthogonalizing one column after another, twice, for all digits."""
     basis = np.empty((len(root), 0))
     left = np.zeros(len(order))
@@ -142,30 +146,20 @@ def random_basis(values: Floats, closure: str, intercept: int | None) -> tuple[F
     columns (n, k), map (k, k)
     """
     k = values.shape[1]
-    size = np.sqrt(np.mean(values**2, axis=0)) if len(values) else np.ones(k)
-    size = np.where(size > 0, size, 1.0)
+    if k == 1 and intercept == 0:
+        return values, np.eye(1)
+    centre = intercept if closure == "affine" else None
+    columns, shift, scale = _centred_scaled(values, None, centre)
     if closure == "common":
-        scale = np.full(k, np.sqrt(np.mean(size**2)))
-    else:
-        scale = size
-    if closure != "affine" or k == 1:
-        if np.all(scale == 1.0):
-            return np.ascontiguousarray(values), np.eye(k)
-        return values / scale, np.diag(scale)
-    mapping = np.eye(k)
-    columns = values
-    if intercept is not None:
-        shift, scale = _location_scale(values, None, intercept)
-        columns = (values - shift) / scale
-        columns[:, intercept] = 1.0
-        mapping = _centring_map(shift, scale, np.arange(k), intercept)
-    else:
-        columns, mapping = values / scale, np.diag(scale)
-    gram = columns.T @ columns / max(len(columns), 1)
+        common = np.sqrt(np.mean(scale**2))
+        return values / common, common * np.eye(k)
+    mapping = _centring_map(shift, scale, np.arange(k), centre)
+    if closure == "scaling" or k == 1:
+        return columns, mapping
     try:
-        root = np.linalg.cholesky(gram).T
+        root = np.linalg.cholesky(columns.T @ columns / len(columns)).T
     except np.linalg.LinAlgError:
         return columns, mapping
     if np.diagonal(root).min() < DOUBTFUL:
         return columns, mapping
-    return np.ascontiguousarray(np.linalg.solve(root.T, columns.T).T), root @ mapping
+    return columns @ np.linalg.inv(root), root @ mapping

@@ -7,13 +7,13 @@ to warn is elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.fitting.optimize import Evaluation, Optimum
+from mixedeffects.fitting.optimize import Optimum
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,6 @@ class Check:
 
 def certify(
     optimum: Optimum,
-    hessian: Floats,
     zeros: Sequence[tuple[str, float]],
     n_rows: int,
     exact: bool,
@@ -54,22 +53,20 @@ def certify(
     ----------
     optimum
         Where the optimizer stopped.
-    hessian
-        (m, m) curvature there, exact or as carried from the average information.
     zeros
         Name of each variance at zero, with the derivative of the objective by it.
     n_rows
         Number of observations, the scale of derivatives by a variance.
     exact
-        Whether ``hessian`` is exact.
+        Whether the optimum's Hessian is exact, or carried from the average information.
     """
-    checks = [_gradient(optimum, hessian), _curvature(hessian, exact)]
+    checks = [_gradient(optimum), _curvature(optimum.hessian, exact)]
     checks += [_boundary(name, slope, n_rows) for name, slope in zeros]
     return tuple(checks)
 
 
-def _gradient(optimum: Optimum, hessian: Floats) -> Check:
-    value = decrement(optimum.gradient, hessian)
+def _gradient(optimum: Optimum) -> Check:
+    value = decrement(optimum.gradient, optimum.hessian)
     passed = bool(value <= GRADIENT)
     message = (
         "a Newton step would move the parameters by less than a thousandth of a standard error"
@@ -115,18 +112,3 @@ def _boundary(name: str, slope: float, n_rows: int) -> Check:
         else "stopped at zero although the likelihood grows with it: refit from another start"
     )
     return Check(f"boundary: {name}", bool(passed), slope, tolerance, message)
-
-
-def difference_hessian(
-    evaluate: Callable[[Floats], Evaluation], theta: Floats, step: float = 1e-4
-) -> Floats:
-    """The Hessian (m, m) by central differences of the exact gradient, fourth order."""
-    m = len(theta)
-    hessian = np.empty((m, m))
-    for i in range(m):
-        direction = np.zeros(m)
-        direction[i] = step
-        near = evaluate(theta + direction).gradient - evaluate(theta - direction).gradient
-        far = evaluate(theta + 2 * direction).gradient - evaluate(theta - 2 * direction).gradient
-        hessian[i] = (8.0 * near - far) / (12.0 * step)
-    return 0.5 * (hessian + hessian.T)

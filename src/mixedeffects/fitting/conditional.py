@@ -101,21 +101,16 @@ class ConditionalFactor:
 
 
 
-def coefficients_at(problem: Problem, theta: Floats) -> tuple[Floats, list[Floats]]:
-    """β̂ (p,) and conditional modes (L, k) of each term at θ, in the user's columns."""
-    objective = Objective(problem)
-    objective.value(theta)
-    objective.factor.solve()
-    return original_coefficients(problem, theta, objective.factor.beta, objective.factor.u)
-
-
 def coefficient_slopes(problem: Problem, theta: Floats) -> list[tuple[Floats, list[Floats]]]:
     """∂β̂/∂θ and ∂b̂/∂θ, one pair a parameter, by central differences."""
-    slopes = []
+    objective, slopes = Objective(problem), []
     for i in range(len(theta)):
         step = np.zeros(len(theta))
         step[i] = STEP
-        up, down = coefficients_at(problem, theta + step), coefficients_at(problem, theta - step)
+        up, down = (
+            original_coefficients(problem, *objective.coefficients(theta + sign * step))
+            for sign in (1.0, -1.0)
+        )
         slopes.append(
             (
                 (up[0] - down[0]) / (2 * STEP),

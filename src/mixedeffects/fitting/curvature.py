@@ -6,8 +6,6 @@ differ so much that Newton crawls.  Where q is small the trace itself is afforda
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,63 +35,58 @@ class TraceCurvature:
     """tr(P Σ̇_k P Σ̇_l) for the directions Σ̇ of the grouping factors' covariances."""
 
     def __init__(self, plan: Plan, arranged: ArrangedProducts) -> None:
-        self._A, self._X = dense_products(plan, arranged)
-        self._sizes = [int(k) for k in plan.factor_size]
-        starts = [plan.offset[p] for p in plan.position]
+        self.sizes = [int(k) for k in plan.factor_size]
+        A, self._X = dense_products(plan, arranged)
         # Columns of u by factor, level, coefficient.
-        self._columns = [
-            (s[:, None] + np.arange(k)).ravel() for s, k in zip(starts, self._sizes, strict=True)
+        starts = [plan.offset[p] for p in plan.position]
+        columns = [
+            (s[:, None] + np.arange(k)).ravel() for s, k in zip(starts, self.sizes, strict=True)
         ]
-        self._order = np.concatenate(self._columns)
-        self._ends = np.cumsum([0] + [len(c) for c in self._columns])
-        self._roots = [(columns, np.linalg.cholesky(K)) for columns, K in arranged.related]
+        self._back = np.argsort(np.concatenate(columns))
+        order = np.argsort(self._back)
+        self._A, self._X = A[np.ix_(order, order)], self._X[order].T
+        self._ends = np.cumsum([0] + [len(c) for c in columns])
+        self._pointers = plan.factor_ptr
+        self._roots = {
+            f: np.linalg.cholesky(K)
+            for f, own in enumerate(columns)
+            for places, K in arranged.related
+            if places[0, 0] in own
+        }
 
-    def __call__(self, factor: BlockFactor, scaled: Floats, reml: bool) -> list[list[Floats]]:
-        """Per pair of factors f, g the sums G (k_f, k_f, k_g, k_g) over levels i, j.
+    def __call__(self, factor: BlockFactor, reml: bool) -> list[list[Floats]]:
+        """Per pair of factors f, g the sums G (k_f², k_g²) over their levels i, j.
 
-        G[a, b, c, d] = Σ P[ib, jc] P[ia, jd], whence tr(PΣ̇PΣ̇') = Σ Σ̇[a, b] Σ̇'[c, d] G[a, b, c, d].
-        ``scaled`` is ΛᵀA (q, q) in the plan's order.
+        G[ab, cd] = Σ P[ib, jc] P[ia, jd], whence tr(PΣ̇PΣ̇') = Σ Σ̇[a, b] Σ̇'[c, d] G[ab, cd];
+        P is that of the factor's present point.
         """
-        rhs = np.vstack([scaled, self._X.T])
+        scaled = self._scaled(factor.T)
+        rhs = np.concatenate([scaled[self._back], self._X])
         factor.forward(rhs)
         used = rhs if reml else rhs[: len(scaled)]
         P = self._A - used.T @ used
-        for columns, root in self._roots:
-            for column in columns.T:
-                P[column] = root.T @ P[column]
-                P[:, column] = P[:, column] @ root
-        P = P[np.ix_(self._order, self._order)]
-        return [
-            [self._sums(P, f, g) for g in range(len(self._sizes))] for f in range(len(self._sizes))
-        ]
+        for f, root in self._roots.items():
+            own = slice(self._ends[f], self._ends[f + 1])
+            lifted = np.kron(root, np.eye(self.sizes[f]))
+            P[own] = lifted.T @ P[own]
+            P[:, own] = P[:, own] @ lifted
+        return [[self._sums(P, f, g) for g in range(len(self.sizes))] for f in range(len(self.sizes))]
+
+    def _scaled(self, flat: Floats) -> Floats:
+        """Λ'A by factor, level, coefficient; ``flat`` the relative factors, concatenated."""
+        result = np.empty_like(self._A)
+        for f, k in enumerate(self.sizes):
+            T = flat[self._pointers[f] : self._pointers[f + 1]].reshape(k, k)
+            own = slice(self._ends[f], self._ends[f + 1])
+            rows = self._A[own].reshape(-1, k, len(self._A))
+            result[own] = (T.T @ rows).reshape(-1, len(self._A))
+        return result
 
     def _sums(self, P: Floats, f: int, g: int) -> Floats:
-        kf, kg = self._sizes[f], self._sizes[g]
+        kf, kg = self.sizes[f], self.sizes[g]
         block = P[self._ends[f] : self._ends[f + 1], self._ends[g] : self._ends[g + 1]]
         pairs = block.reshape(-1, kf, block.shape[1] // kg, kg).transpose(1, 3, 0, 2)
         flat = pairs.reshape(kf * kg, -1)
         gram = (flat @ flat.T).reshape(kf, kg, kf, kg)
-        sums: Floats = gram.transpose(2, 0, 1, 3)
+        sums: Floats = gram.transpose(2, 0, 1, 3).reshape(kf * kf, kg * kg)
         return sums
-
-    def scaled(self, flat: Floats, plan: Plan) -> Floats:
-        """ΛᵀA for relative factors given concatenated, as ``BlockFactor.factorize`` takes them."""
-        result = np.empty_like(self._A)
-        for f, k in enumerate(self._sizes):
-            T = flat[plan.factor_ptr[f] : plan.factor_ptr[f + 1]].reshape(k, k)
-            rows = self._A[self._columns[f]].reshape(-1, k, self._A.shape[1])
-            result[self._columns[f]] = (T.T @ rows).reshape(-1, self._A.shape[1])
-        return result
-
-
-def contract(
-    sums: Sequence[Sequence[Floats]], owner: NDArray[np.int32], directions: Sequence[Floats]
-) -> Floats:
-    """tr(PΣ̇_kPΣ̇_l) (m, m) for directions (k_f, k_f), ``owner`` (m,) the factor of each."""
-    m = len(directions)
-    trace = np.empty((m, m))
-    for l in range(m):
-        moved = [np.tensordot(row[owner[l]], directions[l], 2) for row in sums]
-        for k in range(l + 1):
-            trace[k, l] = trace[l, k] = float(np.vdot(moved[owner[k]], directions[k]))
-    return trace

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
 from mixedeffects.fitting.checks import Check, certify
-from mixedeffects.fitting.lmm import Problem, Term, original_coefficients, relative_factor
+from mixedeffects.fitting.lmm import Problem, Term, original_coefficients
 from mixedeffects.fitting.optimize import Optimum
 from mixedeffects.fitting.solve import Solution, ZeroVariance
 
@@ -95,7 +95,7 @@ def estimate(
     """Map a solution back to the user's columns and names."""
     basis, sigma = problem.basis, solution.sigma * problem.scale
     theta = solution.optimum.theta
-    beta, modes = original_coefficients(problem, theta, solution.beta, solution.u)
+    beta, modes = original_coefficients(problem, solution.beta, solution.b)
     root = np.linalg.solve(solution.fixed_root @ basis.map, np.eye(len(beta)))
     terms = tuple(
         _term(*parts, theta, sigma) for parts in zip(problem.terms, names, modes, strict=True)
@@ -123,9 +123,7 @@ def estimate(
         df_resid=problem.n_rows - n_parameters,
         is_singular=bool(solution.zeros),
         optimum=solution.optimum,
-        checks=certify(
-            solution.optimum, solution.hessian, zeros, problem.n_rows, solution.exact
-        ),
+        checks=certify(solution.optimum, zeros, problem.n_rows, solution.exact),
         way=problem.plan.way,
     )
 
@@ -133,7 +131,8 @@ def estimate(
 def _term(
     term: Term, name: TermNames, modes: Floats, theta: Floats, sigma: float
 ) -> RandomTermEstimate:
-    factor = _cleaned(lower_root(relative_factor(term, theta)))
+    T = term.covariance.factor(theta[term.parameters])
+    factor = _cleaned(lower_root(np.linalg.solve(term.map, T)))
     return RandomTermEstimate(
         label=name.label,
         group=name.group,

@@ -30,7 +30,7 @@ from mixedeffects.algebra.crossproducts import (
 )
 from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis
 from mixedeffects.covariance import AbstractCovariance
-from mixedeffects.fitting.curvature import TraceCurvature, contract
+from mixedeffects.fitting.curvature import TraceCurvature
 from mixedeffects.fitting.optimize import Evaluation
 from mixedeffects.fitting.start import moment_covariances, start_of
 
@@ -39,6 +39,8 @@ Floats = NDArray[np.float64]
 # A diagonal entry of T is kept this far from zero, in units of σ a unit-sized column: the
 # likelihood moves by less than n·1e-16, and T⁻¹ exists where a variance is zero.
 FLOOR = 1e-8
+# A free term turns to its principal axes when its deviations differ by more than this ratio.
+LEAN = 0.1
 # Up to this many random effects the Hessian is exact, beyond it the average information.
 EXACT = 200
 
@@ -194,13 +196,14 @@ def _take_off_least_squares(
     """Least-squares coefficients, and the residual in units of its own size."""
     coefficients = np.zeros(columns.shape[1])
     residual = y
+    w = np.ones(len(y)) if weights is None else weights
+    weighted = columns if weights is None else columns * weights[:, None]
+    gram = weighted.T @ columns
     for _ in range(2 if columns.shape[1] else 0):  # the second pass removes rounding
-        weighted = columns if weights is None else columns * weights[:, None]
-        more = np.linalg.solve(weighted.T @ columns, weighted.T @ residual)
+        more = np.linalg.solve(gram, weighted.T @ residual)
         coefficients = coefficients + more
         residual = residual - columns @ more
-    w = 1.0 if weights is None else weights
-    scale = float(np.sqrt(np.mean(w * residual**2)))
+    scale = float(np.sqrt(w @ residual**2 / len(y)))
     if not scale > 0.0:
         scale = 1.0
     return coefficients, residual / scale, scale
@@ -267,6 +270,7 @@ class Objective:
         self._free = [t.covariance.closure == "affine" for t in problem.terms]
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters, np.nan)
+        self._roots: list[Floats] | None = None
         counts = [t.covariance.n_parameters for t in problem.terms]
         self._owner = np.repeat([t.grouping for t in problem.terms], counts).astype(np.int32)
         squares = problem.plan.factor_size.astype(np.int64)[self._owner] ** 2
@@ -289,6 +293,11 @@ class Objective:
         ]
         return np.concatenate(starts) if starts else np.empty(0)
 
+    @property
+    def exact(self) -> bool:
+        """Whether evaluations carry the exact Hessian, not only the average information."""
+        return self._curvature is not None
+
     def value(self, theta: Floats) -> float:
         """The objective alone; infinite where the system cannot be factored."""
         return self._value(self._factors(theta))
@@ -302,11 +311,20 @@ class Objective:
             unknown = np.full((m, m), np.nan)
             return Evaluation(value, np.full(m, np.nan), unknown, unknown)
         self._point, self._at = self._evaluate(theta, value, factors), theta.copy()
+        self._roots = factors
         return self._express(self._point, theta)
 
-    def rotate(self, theta: Floats) -> tuple[Floats, Evaluation]:
-        """Turn free terms to their principal axes; the same point in the new parameters."""
-        return self._turn(theta, upright=False)
+    def rotate(self, theta: Floats) -> tuple[Floats, Evaluation] | None:
+        """Turn free terms to their principal axes; the same point in the new parameters.
+
+        None where no term is near enough to a singular one to need it.
+        """
+        for term, free in zip(self.problem.terms, self._free, strict=True):
+            if free and term.covariance.n_columns > 1:
+                sizes = np.abs(theta[term.parameters][_diagonal(term.covariance.n_columns)])
+                if sizes.min() < LEAN * sizes.max():
+                    return self._turn(theta, upright=False)
+        return None
 
     def upright(self, theta: Floats) -> tuple[Floats, Evaluation]:
         """Undo all rotations; the same point in the plain parameters."""
@@ -334,6 +352,32 @@ class Objective:
         self._at = moved
         return moved, self._express(self._point, moved)
 
+    def coefficients(self, theta: Floats) -> tuple[Floats, Floats]:
+        """β̂ (p,) and b̂ = Λû (q,) at θ, for the standardized columns and response."""
+        self._factor_at(theta)
+        assert self._roots is not None
+        b = np.empty_like(self.factor.u)
+        for term, T in zip(self.problem.terms, self._roots, strict=True):
+            columns = columns_of(self.problem.plan, term.grouping)[:, term.columns]
+            b[columns] = self.factor.u[columns] @ T.T
+        return self.factor.beta.copy(), b
+
+    def variance(self, theta: Floats) -> float:
+        """σ̂² at θ, in units of the scaled response."""
+        self._factor_at(theta)
+        return float(self.factor.rss) / self.problem.dof
+
+    def fixed_root(self, theta: Floats) -> Floats:
+        """Upper Cholesky factor (p, p) of X'V⁻¹X at θ, standardized."""
+        self._factor_at(theta)
+        p, n = self.problem.plan.n_fixed, self.factor.dense.shape[0]
+        root: Floats = np.triu(self.factor.dense[n - 1 - p : n - 1, n - 1 - p : n - 1])
+        return root
+
+    def _factor_at(self, theta: Floats) -> None:
+        if self._roots is None or not np.array_equal(self._at, theta):
+            self(theta)
+
     def by_covariance(self, theta: Floats) -> list[Floats]:
         """Derivative (k, k) of the objective by each term's relative covariance TT'."""
         return self._known_point(theta).by_covariance
@@ -352,6 +396,7 @@ class Objective:
 
     def _value(self, factors: Sequence[Floats]) -> float:
         problem, factor = self.problem, self.factor
+        self._roots = None
         flat = np.zeros(len(factor.T))
         for term, T in zip(problem.terms, factors, strict=True):
             self._block(flat, term)[:] = T
@@ -393,18 +438,20 @@ class Objective:
         )
 
     def _traces(self, curvature: TraceCurvature) -> Floats:
-        plan = self.problem.plan
-        sums = curvature(self.factor, curvature.scaled(self.factor.T, plan), self.problem.reml)
-        directions = [
-            self._directions[start:stop].reshape(k, k)
-            for start, stop, k in zip(
-                self._direction_ptr[:-1],
-                self._direction_ptr[1:],
-                plan.factor_size[self._owner],
-                strict=True,
-            )
-        ]
-        return contract(sums, self._owner, directions)
+        """tr(PΣ̇_kPΣ̇_l) of the directions."""
+        trace = np.zeros((len(self._owner), len(self._owner)))
+        members = [np.flatnonzero(self._owner == f) for f in range(len(curvature.sizes))]
+        flat = [self._directions_of(m, k) for m, k in zip(members, curvature.sizes, strict=True)]
+        sums = curvature(self.factor, self.problem.reml)
+        for f, rows in enumerate(members):
+            for g, columns in enumerate(members):
+                trace[np.ix_(rows, columns)] = flat[f] @ sums[f][g] @ flat[g].T
+        return trace
+
+    def _directions_of(self, members: NDArray[np.intp], k: int) -> Floats:
+        starts = self._direction_ptr[members]
+        flat: Floats = self._directions[starts[:, None] + np.arange(k * k)]
+        return flat
 
     def _express(self, point: Point, theta: Floats) -> Evaluation:
         """The chain rule from covariances to θ, with the second term of DESIGN section 4."""
@@ -462,6 +509,13 @@ def _triangle_by_column(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 @lru_cache
+def _diagonal(k: int) -> NDArray[np.intp]:
+    """Where the diagonal of a triangle stands in its parameters, which go by column."""
+    rows, columns = _triangle_by_column(k)
+    return np.flatnonzero(rows == columns)
+
+
+@lru_cache
 def _symmetric_basis(k: int) -> Floats:
     """The symmetric matrices (k(k + 1)/2, k, k) of which every other is a combination."""
     rows, columns = _triangle(k)
@@ -482,22 +536,15 @@ def _floored(T: Floats) -> Floats:
     return T
 
 
-def relative_factor(term: Term, theta: Floats) -> Floats:
-    """The term's relative factor T (k, k) for the user's columns; not triangular."""
-    T = term.covariance.factor(theta[term.parameters])
-    factor: Floats = np.linalg.solve(term.map, T)
-    return factor
-
-
 def original_coefficients(
-    problem: Problem, theta: Floats, beta: Floats, u: Floats
+    problem: Problem, beta: Floats, b: Floats
 ) -> tuple[Floats, list[Floats]]:
-    """β (p,) and the modes b (L, k) of each term for the user's columns and response.
+    """β (p,) and the modes (L, k) of each term for the user's columns and response.
 
-    From the standardized ``beta`` (p,) and ``u`` (q,) of the factor at ``theta``.
+    From ``Objective.coefficients``: ``beta`` (p,) and ``b`` (q,).
     """
     modes = []
     for term in problem.terms:
         columns = columns_of(problem.plan, term.grouping)[:, term.columns]
-        modes.append(problem.scale * (u[columns] @ relative_factor(term, theta).T))
+        modes.append(problem.scale * np.linalg.solve(term.map, b[columns].T).T)
     return problem.basis.original(problem.least_squares + problem.scale * beta), modes

@@ -16,6 +16,7 @@ Status = Literal["converged", "no_progress", "limit"]
 NEAR = 0.1
 
 
+
 class Evaluation(NamedTuple):
     """A point's value, gradient (m,), Hessian (m, m) and average information (m, m).
 
@@ -62,28 +63,29 @@ def minimize(
     *,
     tolerance: float = 1e-10,
     max_evaluations: int = 200,
-    recenter: Callable[[Floats], tuple[Floats, Evaluation]] | None = None,
+    recenter: Callable[[Floats], tuple[Floats, Evaluation] | None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Optimum:
     """Minimize from ``start`` until a Newton step promises less than ``tolerance``.
 
     ``recenter`` may express a point that was reached in other coordinates of the same size.
     The Hessian's eigenvalues enter by their absolute values, so that a step leaves a saddle;
-    the trust region keeps what the quadratic model has not earned.
+    the trust region keeps what the quadratic model has not earned.  What a Hessian that is
+    only the average information lacks is learned from the gradients along the way.
     """
     theta = np.array(start, dtype=np.float64)
     here = evaluate(theta)
+    correction = np.zeros_like(here.hessian)
     trace: list[Step] = []
     radius = 1.0 + float(np.linalg.norm(theta))
     status: Status = "limit"
-    evaluations = 1
-    disappointed = False
+    evaluations, disappointed = 1, False
     while evaluations < max_evaluations:
         step, predicted = newton_step(here.gradient, here.information, radius)
-        if predicted < NEAR or disappointed:
-            step, predicted = newton_step(here.gradient, here.hessian, radius)
-        # Rounding alone moves the value by this much.
-        noise = 1e-13 * (abs(here.value) + 1.0)
+        near = predicted < NEAR or disappointed
+        if near:
+            step, predicted = newton_step(here.gradient, here.hessian + correction, radius)
+        noise = rounding(here.value)
         if predicted < max(tolerance, noise):
             status = "converged"
             break
@@ -96,14 +98,18 @@ def minimize(
         )
         trace.append(Step(there.value, predicted, length, bool(accepted)))
         disappointed = gain < 0.5
-        if gain < 0.25:
-            radius = 0.25 * length if gain < 0 else 0.5 * length
-        elif gain > 0.75:
-            radius = max(radius, 2.5 * length)
+        radius = _next_radius(radius, gain, length)
         if accepted:
+            correction = (
+                _secant(correction, step, there.gradient - here.gradient, there.hessian)
+                if near
+                else np.zeros_like(correction)
+            )
             theta, here = theta + step, there
-            if recenter is not None:
-                theta, here = recenter(theta)
+            moved = recenter(theta) if recenter is not None else None
+            if moved is not None:
+                theta, here = moved
+                correction = np.zeros_like(correction)
             if on_step is not None:
                 on_step(evaluations, here.value)
         elif length < 1e-12 * (1.0 + float(np.linalg.norm(theta))):
@@ -112,6 +118,30 @@ def minimize(
     return Optimum(
         theta, here.value, here.gradient, here.hessian, evaluations, status, tuple(trace)
     )
+
+
+def rounding(value: float) -> float:
+    """By how much rounding alone moves an objective of this size."""
+    return 1e-13 * (abs(value) + 1.0)
+
+
+def _next_radius(radius: float, gain: float, length: float) -> float:
+    if gain < 0.25:
+        return 0.25 * length if gain < 0 else 0.5 * length
+    return max(radius, 2.5 * length) if gain > 0.75 else radius
+
+
+def _secant(correction: Floats, step: Floats, change: Floats, hessian: Floats) -> Floats:
+    """Symmetric rank-one update, so that (hessian + correction) step = change of gradient.
+
+    Conn, Gould and Toint (1991), Math. Programming 50, 177-195.
+    """
+    rest = change - (hessian + correction) @ step
+    product = float(rest @ step)
+    if abs(product) <= 1e-8 * float(np.linalg.norm(rest) * np.linalg.norm(step)):
+        return correction
+    updated: Floats = correction + np.outer(rest, rest) / product
+    return updated
 
 
 def newton_step(gradient: Floats, hessian: Floats, radius: float) -> tuple[Floats, float]:

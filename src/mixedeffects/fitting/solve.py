@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
-from mixedeffects.fitting.checks import BOUNDARY, difference_hessian
+from mixedeffects.fitting.checks import BOUNDARY
 from mixedeffects.fitting.lmm import Objective, Problem
 from mixedeffects.fitting.optimize import Optimum, minimize
 
@@ -17,9 +17,6 @@ Floats = NDArray[np.float64]
 
 # A standard deviation below this share of σ (columns of unit size) counts as zero.
 SINGULAR = 1e-4
-# Differences of the gradient make the certificate's Hessian where they cost less than about
-# a tenth of a second.
-AFFORDABLE = 5e7
 # With more parameters than this, a singular optimum may be one of several: a second start
 # from large variances finds the others.
 SIMPLE = 6
@@ -32,18 +29,16 @@ ESCAPE = 0.3
 class Solution:
     """A problem's optimum in the standardized basis.
 
-    ``u`` (q,) and ``beta`` (p,) at the optimum, in the factor's order and in units of the
-    scaled response; ``sigma`` in those units; ``fixed_root`` (p, p) upper, the Cholesky
-    factor of X'V⁻¹X; ``hessian`` (m, m), exact when ``exact``; ``zeros``, the variances at
-    their boundary.
+    ``beta`` (p,) and ``b`` (q,), the coefficients there, in units of the scaled response;
+    ``sigma`` in those units; ``fixed_root`` (p, p) upper, the Cholesky factor of X'V⁻¹X;
+    ``exact``, whether the optimum's Hessian is; ``zeros``, the variances at their boundary.
     """
 
     optimum: Optimum
-    u: Floats
     beta: Floats
+    b: Floats
     sigma: float
     fixed_root: Floats
-    hessian: Floats
     exact: bool
     zeros: tuple[ZeroVariance, ...]
 
@@ -64,14 +59,9 @@ class ZeroVariance:
 def solve(
     problem: Problem,
     start: Floats | None = None,
-    *,
-    thorough: bool = True,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Solution:
-    """Fit: minimize the objective from ``start`` (standardized θ).
-
-    ``thorough`` takes the certificate's Hessian from differences where they are cheap.
-    """
+    """Fit: minimize the objective from ``start`` (standardized θ)."""
     objective = Objective(problem)
     optimum = _minimize(objective, objective.start() if start is None else start, on_step)
     for _ in range(3):
@@ -83,7 +73,7 @@ def solve(
         wide = np.concatenate([WIDE * t.covariance.start() for t in problem.terms])
         optimum = _better(optimum, _minimize(objective, wide, on_step))
     optimum = _settle(objective, optimum)
-    return solution_at(objective, optimum, thorough)
+    return solution_at(objective, optimum)
 
 
 def _better(one: Optimum, other: Optimum) -> Optimum:
@@ -99,27 +89,18 @@ def _minimize(
     return replace(optimum, theta=theta, gradient=here.gradient, hessian=here.hessian)
 
 
-def solution_at(objective: Objective, optimum: Optimum, thorough: bool = True) -> Solution:
+def solution_at(objective: Objective, optimum: Optimum) -> Solution:
     """The conditional estimates at an optimum, and what certifies it."""
-    problem = objective.problem
-    zeros = zero_variances(objective, optimum.theta)
-    hessian, exact = optimum.hessian, False
-    if thorough and problem.plan.operations * 4 * problem.n_parameters < AFFORDABLE:
-        hessian, exact = difference_hessian(objective, optimum.theta), True
-    objective.value(optimum.theta)
-    factor = objective.factor
-    factor.solve()
-    p, n = problem.plan.n_fixed, factor.dense.shape[0]
-    block = slice(n - 1 - p, n - 1)
+    theta = optimum.theta
+    beta, b = objective.coefficients(theta)
     return Solution(
         optimum=optimum,
-        u=factor.u.copy(),
-        beta=factor.beta.copy(),
-        sigma=float(np.sqrt(factor.rss / problem.dof)),
-        fixed_root=np.triu(factor.dense[block, block]),
-        hessian=hessian,
-        exact=exact,
-        zeros=zeros,
+        beta=beta,
+        b=b,
+        sigma=float(np.sqrt(objective.variance(theta))),
+        fixed_root=objective.fixed_root(theta),
+        exact=objective.exact,
+        zeros=zero_variances(objective, theta),
     )
 
 
