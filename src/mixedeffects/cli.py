@@ -8,15 +8,17 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mixedeffects import __version__
-from mixedeffects.errors import FormulaError, MixedEffectsError
+from mixedeffects.errors import FormulaError, MixedEffectsError, MixedEffectsWarning
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from mixedeffects.model import MixedFit
 
 __all__ = ["main", "run"]
+
+Work = Callable[[], int]
 
 # Exit statuses: what a shell script can tell apart.
 DONE, NOT_CERTIFIED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -55,9 +59,12 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn  # type: ignore[assignment]
-            status = app(
+            warnings.simplefilter("always", MixedEffectsWarning)
+            # typer only parses: it has its own ideas of interrupts and pipes
+            parsed = app(
                 list(arguments) or ["--help"], prog_name="mixedeffects", standalone_mode=False
             )
+            status = parsed() if callable(parsed) else parsed
         sys.stdout.flush()
     except BrokenPipeError:
         # whatever is still buffered must not fail again at exit
@@ -121,20 +128,33 @@ def _root(
 @app.command()
 def datasets(
     name: Annotated[str | None, typer.Argument(help="One of them, to be described.")] = None,
-) -> None:
+) -> Work:
     """List the data sets that come with the package, or describe one."""
+    return partial(_datasets, name)
+
+
+def _datasets(name: str | None) -> int:
     from mixedeffects.data import datasets as shipped
 
     if name is not None:
         print(shipped.describe(name))
-        return
+        return DONE
     width = max(map(len, shipped.names()))
     for known in shipped.names():
         about = shipped.describe(known)
         print(f"{known:<{width}}  {about.n_rows:>6} rows  {about.title}")
+    return DONE
 
 
 # -- fit -----------------------------------------------------------------------------------
+
+
+class Format(StrEnum):
+    """Of what ``fit`` prints."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 _EXAMPLES = """\b
 Examples:
@@ -156,9 +176,7 @@ def fit(
     ] = None,
     offset: Annotated[str | None, typer.Option(help="Column added to the prediction.")] = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    shown: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="What is printed.")
-    ] = "text",
+    shown: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TEXT,
     out: Annotated[Path | None, typer.Option(help="Write the estimates as JSON.")] = None,
     fixef: Annotated[
         Path | None, typer.Option(help="Write the fixed effects (.csv, .tsv, .parquet).")
@@ -176,26 +194,27 @@ def fit(
         bool,
         typer.Option("--strict", help="Exit with status 1 where the optimum is not certified."),
     ] = False,
-) -> int:
+) -> Work:
     """Fit a linear mixed model and print its summary.
 
     Exit status: 0 when done, 2 for bad input, 130 when interrupted.
     """
-    from mixedeffects.inference.wald import check_level
-
-    check_level(level)
     tables = {"fixef": fixef, "ranef": ranef, "predictions": predictions}
-    _check_targets(tables, out, save)
-    model = _fitted(formula, data, reml=not ml, weights=weights, offset=offset)
-    print(_json(model, level) if shown == "json" else model.summary(level=level))
-    if out is not None:
-        _write_text(out, _json(model, level) + "\n")
-    if save is not None:
-        model.save(save)
-    for name, path in tables.items():
-        if path is not None:
-            _write_table(path, _table(model, name, level))
-    return NOT_CERTIFIED if strict and not model.converged else DONE
+
+    def work() -> int:
+        _check_targets(tables, out, save)
+        model = _fitted(formula, data, level, reml=not ml, weights=weights, offset=offset)
+        print(_json(model, level) if shown == Format.JSON else model.summary(level=level))
+        if out is not None:
+            _write_text(out, _json(model, level) + "\n")
+        if save is not None:
+            model.save(save)
+        for name, path in tables.items():
+            if path is not None:
+                _write_table(path, _table(model, name, level))
+        return NOT_CERTIFIED if strict and not model.converged else DONE
+
+    return work
 
 
 def _check_targets(tables: Mapping[str, Path | None], *others: Path | None) -> None:
@@ -214,10 +233,12 @@ def _check_targets(tables: Mapping[str, Path | None], *others: Path | None) -> N
             raise MixedEffectsError(f"{path}: there is no folder {path.parent}.")
 
 
-def _fitted(formula: str, data: str, **options: Any) -> MixedFit:
+def _fitted(formula: str, data: str, level: float, **options: Any) -> MixedFit:
     from mixedeffects.data.datasets import resolve
+    from mixedeffects.inference.wald import check_level
     from mixedeffects.model import fit as fit_model
 
+    check_level(level)  # before a long fit
     progress = _Progress() if sys.stderr.isatty() else None
     try:
         return fit_model(formula, resolve(data), progress=progress, **options)

@@ -235,6 +235,7 @@ def test_scales_far_apart():
         ([1e-9, 2e-9], ["1e-09", "2e-09"]),
         ([np.nan, 1.0], ["-", "1.000"]),
         ([0.0, 0.0], ["0.00", "0.00"]),
+        ([-1e-5, 2.0], ["0.000", "2.000"]),
     ],
 )
 def test_sizes_in_one_column(values, texts):

@@ -55,7 +55,8 @@ def sizes(values: Sequence[float]) -> list[str]:
 
 
 def _fixed(value: float, decimals: int) -> str:
-    return f"{value:.{decimals}f}" if math.isfinite(value) else NONE
+    # "+ 0.0" after rounding leaves no negative zero
+    return f"{round(value, decimals) + 0.0:.{decimals}f}" if math.isfinite(value) else NONE
 
 
 def general(value: float, digits: int = 5) -> str:

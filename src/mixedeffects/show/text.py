@@ -41,17 +41,13 @@ def _wrapped(text: str, first: str = "") -> str:
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
     width = max(len(label) for label, _ in facts)
-    return "\n".join(
-        textwrap.fill(
-            text,
-            WIDTH,
-            initial_indent=f"{label:<{width}}{_GAP}",
-            subsequent_indent=" " * (width + len(_GAP)),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for label, text in facts
-    )
+    return "\n".join(_fact(f"{label:<{width}}{_GAP}", text) for label, text in facts)
+
+
+def _fact(label: str, text: str) -> str:
+    """Wrapped after commas only, so that a number stays with its name."""
+    tied = ", ".join(piece.replace(" ", "\xa0") for piece in text.split(", "))
+    return _wrapped(tied, label).replace("\xa0", " ")
 
 
 def _table(table: Table) -> str:
