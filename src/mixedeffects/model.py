@@ -643,7 +643,7 @@ def _check_levels(random: Any, n: int) -> None:
             f"Grouping factor {random.group!r} has one level ({random.levels[0]!r}): a variance "
             f"between groups needs at least two. Leave out ({random.label})."
         )
-    if random.matrix is None and random.structure in ("us", "diag", "id") and levels * k >= n:
+    if random.matrix is None and random.structure != "ar1" and levels * k >= n:
         raise ModelError(
             f"Term ({random.label}) has {levels * k} random effects ({levels} levels of "
             f"{random.group!r} × {k}) for {n} observations: they cannot be told from the "

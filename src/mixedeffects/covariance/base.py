@@ -77,6 +77,11 @@ class AbstractCovariance(ABC):
         """
 
     @property
+    def n_deviations(self) -> int:
+        """How many elements of θ, from the first, are standard deviations; 0 for a free T."""
+        return 0
+
+    @property
     def linear_pattern(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
         """(rows, columns) with T[rows[i], columns[i]] = θ[i] and zero elsewhere, or None."""
         return None

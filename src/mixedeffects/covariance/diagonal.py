@@ -43,6 +43,10 @@ class Diagonal(AbstractCovariance):
     def correlated(self) -> bool:
         return False
 
+    @property
+    def n_deviations(self) -> int:
+        return self.n_columns
+
     def start(self) -> Array:
         return np.ones(self.n_columns)
 

@@ -38,6 +38,10 @@ class Homogeneous(AbstractCovariance):
     def correlated(self) -> bool:
         return False
 
+    @property
+    def n_deviations(self) -> int:
+        return 1
+
     def start(self) -> Array:
         return np.ones(1)
 

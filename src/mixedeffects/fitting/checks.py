@@ -13,14 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.fitting.optimize import Optimum
-
 Floats = NDArray[np.float64]
 
 # A Newton step from the optimum may move no parameter by more than this share of its
-# standard error, and curvature may be negative only by rounding.
+# standard error; curvature below this share of the largest is none.
 GRADIENT = 1e-3
-CURVATURE = -1e-6
+FLAT = 1e-10
 # The derivative by a zero variance, in units of the objective a unit of σ² (a column of unit
 # size), relative to the number of rows.
 BOUNDARY = -1e-7
@@ -42,7 +40,8 @@ class Check:
 
 
 def certify(
-    optimum: Optimum,
+    gradient: Floats,
+    hessian: Floats,
     zeros: Sequence[tuple[str, float]],
     n_rows: int,
     exact: bool,
@@ -51,22 +50,22 @@ def certify(
 
     Parameters
     ----------
-    optimum
-        Where the optimizer stopped.
+    gradient, hessian
+        (m,) and (m, m) along the principal axes of the covariances.
     zeros
         Name of each variance at zero, with the derivative of the objective by it.
     n_rows
         Number of observations, the scale of derivatives by a variance.
     exact
-        Whether the optimum's Hessian is exact, or carried from the average information.
+        Whether the Hessian is exact, or carried from the average information.
     """
-    checks = [_gradient(optimum), _curvature(optimum.hessian, exact)]
+    checks = [_gradient(gradient, hessian), _curvature(hessian, exact)]
     checks += [_boundary(name, slope, n_rows) for name, slope in zeros]
     return tuple(checks)
 
 
-def _gradient(optimum: Optimum) -> Check:
-    value = decrement(optimum.gradient, optimum.hessian)
+def _gradient(gradient: Floats, hessian: Floats) -> Check:
+    value = decrement(gradient, hessian)
     passed = bool(value <= GRADIENT)
     message = (
         "a Newton step would move the parameters by less than a thousandth of a standard error"
@@ -91,15 +90,17 @@ def decrement(gradient: Floats, hessian: Floats) -> float:
 def _curvature(hessian: Floats, exact: bool) -> Check:
     values = np.linalg.eigvalsh(hessian) if len(hessian) else np.ones(1)
     least = float(values.min() / np.abs(values).max()) if np.any(values) else 0.0
-    passed = least >= CURVATURE
     source = "exact Hessian" if exact else "average information"
-    message = (
-        f"no direction of descent ({source}); the value is the least eigenvalue relative to "
-        "the largest"
-        if passed
-        else "the optimizer stopped at a saddle point: refit from another start"
-    )
-    return Check("curvature", passed, least, CURVATURE, message)
+    if least >= FLAT:
+        message = f"a minimum in every direction ({source}); least eigenvalue over the largest"
+    elif least >= -FLAT:
+        message = (
+            "the likelihood is flat in some direction: the data cannot tell the variance "
+            "parameters apart; simplify the random effects"
+        )
+    else:
+        message = "the optimizer stopped at a saddle point: refit from another start"
+    return Check("curvature", least >= FLAT, least, FLAT, message)
 
 
 def _boundary(name: str, slope: float, n_rows: int) -> Check:

@@ -121,9 +121,15 @@ def estimate(
         aic=objective + 2.0 * n_parameters,
         bic=objective + np.log(problem.n_rows) * n_parameters,
         df_resid=problem.n_rows - n_parameters,
-        is_singular=bool(solution.zeros),
+        is_singular=solution.singular,
         optimum=solution.optimum,
-        checks=certify(solution.optimum, zeros, problem.n_rows, solution.exact),
+        checks=certify(
+            solution.principal.gradient,
+            solution.principal.hessian,
+            zeros,
+            problem.n_rows,
+            solution.exact,
+        ),
         way=problem.plan.way,
     )
 

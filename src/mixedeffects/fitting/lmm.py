@@ -326,6 +326,12 @@ class Objective:
                     return self._turn(theta, upright=False)
         return None
 
+    def principal(self, theta: Floats) -> Evaluation:
+        """The point θ (without rotations) along the principal axes of the free terms."""
+        _, evaluation = self._turn(theta, upright=False)
+        self._turn(self._at, upright=True)
+        return evaluation
+
     def upright(self, theta: Floats) -> tuple[Floats, Evaluation]:
         """Undo all rotations; the same point in the plain parameters."""
         return self._turn(theta, upright=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mixedeffects.covariance.base import lower_root
 from mixedeffects.fitting.checks import BOUNDARY
 from mixedeffects.fitting.lmm import Objective, Problem
-from mixedeffects.fitting.optimize import Optimum, minimize
+from mixedeffects.fitting.optimize import Evaluation, Optimum, minimize
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +31,10 @@ class Solution:
 
     ``beta`` (p,) and ``b`` (q,), the coefficients there, in units of the scaled response;
     ``sigma`` in those units; ``fixed_root`` (p, p) upper, the Cholesky factor of X'V⁻¹X;
-    ``exact``, whether the optimum's Hessian is; ``zeros``, the variances at their boundary.
+    ``exact``, whether the optimum's Hessian is; ``zeros``, the variances at their boundary;
+    ``singular``, whether a variance is zero or a correlation ±1; ``principal``, gradient and
+    Hessian along the principal axes of the covariances, for the parameters that are not
+    void there.
     """
 
     optimum: Optimum
@@ -41,6 +44,8 @@ class Solution:
     fixed_root: Floats
     exact: bool
     zeros: tuple[ZeroVariance, ...]
+    singular: bool
+    principal: Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def solve(
         if escape is None:
             break
         optimum = _better(optimum, _minimize(objective, escape, on_step))
-    if problem.n_parameters > SIMPLE and zero_variances(objective, optimum.theta):
+    if problem.n_parameters > SIMPLE and is_singular(objective, optimum.theta):
         wide = np.concatenate([WIDE * t.covariance.start() for t in problem.terms])
         optimum = _better(optimum, _minimize(objective, wide, on_step))
     optimum = _settle(objective, optimum)
@@ -101,24 +106,63 @@ def solution_at(objective: Objective, optimum: Optimum) -> Solution:
         fixed_root=objective.fixed_root(theta),
         exact=objective.exact,
         zeros=zero_variances(objective, theta),
+        singular=is_singular(objective, theta),
+        principal=_principal(objective, theta),
+    )
+
+
+def _principal(objective: Objective, theta: Floats) -> Evaluation:
+    """The optimum seen along the principal axes, where no free term's parameter is redundant.
+
+    Without the correlations of terms whose standard deviations are all zero.
+    """
+    evaluation = objective.principal(theta)
+    used = np.ones(len(theta), dtype=bool)
+    for term in objective.problem.terms:
+        count = term.covariance.n_deviations
+        own = used[term.parameters]
+        if count and np.all(np.abs(theta[term.parameters][:count]) < SINGULAR):
+            own[count:] = False
+    inner = np.ix_(used, used)
+    return Evaluation(
+        evaluation.value,
+        evaluation.gradient[used],
+        evaluation.hessian[inner],
+        evaluation.information[inner],
     )
 
 
 def zero_variances(objective: Objective, theta: Floats) -> tuple[ZeroVariance, ...]:
-    """The directions in which a term's covariance is singular, with the derivative there."""
-    found = []
+    """The directions in which a term's covariance is singular, with the derivative there.
+
+    A free term's are the eigenvectors of the derivative on the null space; another term's
+    are its zero standard deviations (a correlation of ±1 shows in the curvature by θ).
+    """
+    found: list[ZeroVariance] = []
     for number, term in enumerate(objective.problem.terms):
-        T = term.covariance.factor(theta[term.parameters])
-        vectors, values, _ = np.linalg.svd(T)
-        null = vectors[:, values < SINGULAR]
-        if null.shape[1]:
-            slope = null.T @ objective.by_covariance(theta)[number] @ null
-            slopes, along = np.linalg.eigh(slope)
-            found += [
-                ZeroVariance(number, null @ along[:, i], float(slopes[i]))
-                for i in range(len(slopes))
-            ]
+        own = theta[term.parameters]
+        if term.covariance.closure == "affine":
+            vectors, values, _ = np.linalg.svd(term.covariance.factor(own))
+            null = vectors[:, values < SINGULAR]
+            if null.shape[1]:
+                slope = null.T @ objective.by_covariance(theta)[number] @ null
+                slopes, along = np.linalg.eigh(slope)
+                axes = null @ along
+                found += [ZeroVariance(number, a, float(s)) for a, s in zip(axes.T, slopes, strict=True)]
+            continue
+        for i in np.flatnonzero(np.abs(own[: term.covariance.n_deviations]) < SINGULAR):
+            root = term.covariance.jacobian(own)[i]
+            slope = np.sum(objective.by_covariance(theta)[number] * (root @ root.T))
+            found.append(ZeroVariance(number, np.linalg.norm(root, axis=1), float(slope)))
     return tuple(found)
+
+
+def is_singular(objective: Objective, theta: Floats) -> bool:
+    """Whether some term's covariance has less than full rank."""
+    return any(
+        np.linalg.svd(t.covariance.factor(theta[t.parameters]), compute_uv=False).min() < SINGULAR
+        for t in objective.problem.terms
+    )
 
 
 def _escape(objective: Objective, optimum: Optimum) -> Floats | None:
@@ -127,9 +171,15 @@ def _escape(objective: Objective, optimum: Optimum) -> Floats | None:
     for zero in zero_variances(objective, optimum.theta):
         if zero.slope < BOUNDARY * problem.n_rows:
             term = problem.terms[zero.term]
-            T = term.covariance.factor(theta[term.parameters])
-            root = lower_root(np.hstack([T, ESCAPE * zero.direction[:, None]]))
-            theta[term.parameters] = term.covariance.parameters(root)
+            own = theta[term.parameters]
+            if term.covariance.closure == "affine":
+                T = term.covariance.factor(own)
+                root = lower_root(np.hstack([T, ESCAPE * zero.direction[:, None]]))
+                theta[term.parameters] = term.covariance.parameters(root)
+            else:
+                deviations = own[: term.covariance.n_deviations]
+                deviations[np.abs(deviations) < SINGULAR] = ESCAPE
+                theta[term.parameters] = own
             found = True
     return theta if found else None
 
@@ -138,8 +188,10 @@ def _settle(objective: Objective, optimum: Optimum) -> Optimum:
     """Set to zero the small principal deviations that the likelihood lets go."""
     theta = optimum.theta.copy()
     for term in objective.problem.terms:
-        if term.covariance.second(theta[term.parameters]) is not None:
-            continue  # an entry of T is not a parameter of its own
+        if term.covariance.closure != "affine":
+            deviations = theta[term.parameters][: term.covariance.n_deviations]
+            deviations[np.abs(deviations) < 10 * SINGULAR] = 0.0
+            continue
         T = term.covariance.factor(theta[term.parameters])
         axes, sizes, others = np.linalg.svd(T)
         if np.any(sizes < 10 * SINGULAR) and np.any(sizes[sizes < 10 * SINGULAR] > 0):
