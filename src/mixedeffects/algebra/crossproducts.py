@@ -86,7 +86,7 @@ def crossproducts(
         (n,) positive prior weights, or None for ones.
     """
     w = NO_WEIGHTS if weights is None else weights
-    Xy = np.column_stack([X, y])
+    Xy = np.ascontiguousarray(np.column_stack([X, y]))
     weighted = Xy if weights is None else Xy * weights[:, None]
     pairs = tuple(
         _pair(groupings, f, g, w)

@@ -533,12 +533,11 @@ def _symmetric_basis(k: int) -> Floats:
 
 def _floored(T: Floats) -> Floats:
     diagonal = T.diagonal()
-    if np.all(np.abs(diagonal) >= FLOOR):
+    low = np.abs(diagonal) < FLOOR
+    if not low.any():
         return T
     T = T.copy()
-    T.flat[:: len(T) + 1] = np.where(
-        np.abs(diagonal) >= FLOOR, diagonal, np.where(diagonal < 0, -FLOOR, FLOOR)
-    )
+    T.flat[:: len(T) + 1] = np.where(low, np.where(diagonal < 0, -FLOOR, FLOOR), diagonal)
     return T
 
 
