@@ -77,6 +77,7 @@ def fixed_table(estimates: Estimates, df: str, level: float) -> Table:
     rows = tuple(zip(*(cells[i] for i in kept), strict=True))
     more = len(estimates.beta) - shown
     notes = (f"{formats.counted(more, 'coefficient')} more: fit.fixef()",) if more else ()
+    notes = notes if shown else ("none",)
     caption = f"Fixed effects ({_tests(df)}, {100 * level:g}% intervals)"
     return Table(caption, tuple(header[i] for i in kept), rows, 1, notes)
 
