@@ -296,7 +296,8 @@ cdef class BlockFactor:
         cdef double* out
         if self.n_leading:
             memset(self.r_panel, 0, self.panel_ptr[self.n_leading] * sizeof(double))
-        memset(self.r_dense, 0, n * n * sizeof(double))
+        for j in range(n):
+            memset(self.r_dense + j * n + j, 0, (n - j) * sizeof(double))
         for j in range(self.n_vertices):
             k = self.size[j]
             t = self.t + self.factor_ptr[self.factor[j]]
@@ -364,7 +365,7 @@ cdef class BlockFactor:
         cdef int64_t j, m, n = self.n_dense, first, c, r
         cdef int64_t* column = self.column
         cdef int k, a
-        cdef double f
+        cdef double f, g
         cdef double* r_jj
         cdef double* panel
         cdef double* target
@@ -383,11 +384,17 @@ cdef class BlockFactor:
             self.dense_columns(j, first, m)
             for r in range(first, m):
                 target = self.r_dense + column[r] * n
-                for a in range(k):
+                a = 0
+                while a + 1 < k:  # two rows at a time halve the scattered traffic
                     f = panel[a * m + r]
-                    if f != 0.0:
-                        for c in range(r, m):
-                            target[column[c]] -= f * panel[a * m + c]
+                    g = panel[(a + 1) * m + r]
+                    for c in range(r, m):
+                        target[column[c]] -= f * panel[a * m + c] + g * panel[(a + 1) * m + c]
+                    a += 2
+                if a < k:
+                    f = panel[a * m + r]
+                    for c in range(r, m):
+                        target[column[c]] -= f * panel[a * m + c]
         return 0
 
     cdef inline void dense_columns(self, int64_t j, int64_t first, int64_t m) noexcept nogil:
@@ -598,7 +605,10 @@ cdef class BlockFactor:
     # -- selected inverse -----------------------------------------------------------------
 
     def invert(self, bint border):
-        """Selected inverse of the (u) matrix, or of the (u, β) matrix with ``border``."""
+        """Selected inverse of the (u) matrix, or of the (u, β) matrix with ``border``.
+
+        Of the dense block's, only the upper triangle and the diagonal blocks are filled.
+        """
         if self.inverse_border == border:
             return
         if self.inverse_diagonal is None:
@@ -623,13 +633,17 @@ cdef class BlockFactor:
         for i in range(m):
             memcpy(self.i_dense + i * N + i, self.r_dense + i * N + i, (m - i) * sizeof(double))
         dpotri(&lower, &m, self.i_dense, &n, &info)
-        mirror_upper(self.i_dense, m, N)
+        for i in range(self.n_leading, self.n_vertices):
+            j = self.offset[i] - self.q_leading
+            mirror_upper(self.i_dense + j * (N + 1), self.size[i], N)
+        if border:
+            mirror_upper(self.i_dense + (N - 1 - self.p) * (N + 1), self.p, N)
 
     cdef void invert_leading(self, bint border) noexcept nogil:
         cdef int64_t j, m, width, first, r, c
         cdef int64_t n = self.n_dense
         cdef int k, a, b
-        cdef double f, total, entry
+        cdef double f
         cdef double* panel
         cdef double* y = self.gathered
         cdef double* s
@@ -650,16 +664,14 @@ cdef class BlockFactor:
             first = self.inverse_of_leading(j, y, m, s, width)
             self.dense_columns(j, first, width)
             for r in range(first, m):
+                # Σ is symmetric: one entry serves its row and its column.
                 d = self.i_dense + self.column[r] * n
-                for a in range(k):
-                    # Σ is symmetric: one entry serves its row and its column.
-                    f = y[a * m + r]
-                    total = f * d[self.column[r]]
-                    for c in range(r + 1, m):
-                        entry = d[self.column[c]]
-                        s[a * width + c] -= f * entry
-                        total += y[a * m + c] * entry
-                    s[a * width + r] -= total
+                a = 0
+                while a + 1 < k:
+                    self.symmetric_pair(d, r, m, y + a * m, s + a * width, width)
+                    a += 2
+                if a < k:
+                    self.symmetric_row(d, r, m, y + a * m, s + a * width)
             d = self.i_diagonal + self.square[j]
             for a in range(k):
                 for b in range(k):
@@ -672,6 +684,34 @@ cdef class BlockFactor:
                     for c in range(m):
                         f += s[a * width + c] * y[b * m + c]
                     d[a * k + b] -= f
+
+    cdef inline void symmetric_row(
+        self, const double* d, int64_t r, int64_t m, const double* y, double* s
+    ) noexcept nogil:
+        """s −= y Σ for the entries of Σ in row r from column r on, and their mirror images."""
+        cdef int64_t c
+        cdef double f = y[r], total = y[r] * d[self.column[r]], entry
+        for c in range(r + 1, m):
+            entry = d[self.column[c]]
+            s[c] -= f * entry
+            total += y[c] * entry
+        s[r] -= total
+
+    cdef inline void symmetric_pair(
+        self, const double* d, int64_t r, int64_t m, const double* y, double* s, int64_t width
+    ) noexcept nogil:
+        """The same for two rows of y and s at once, which halves the scattered traffic."""
+        cdef int64_t c
+        cdef double f = y[r], g = y[m + r], entry = d[self.column[r]]
+        cdef double total = f * entry, other = g * entry
+        for c in range(r + 1, m):
+            entry = d[self.column[c]]
+            s[c] -= f * entry
+            s[width + c] -= g * entry
+            total += y[c] * entry
+            other += y[m + c] * entry
+        s[r] -= total
+        s[width + r] -= other
 
     cdef int64_t inverse_of_leading(
         self, int64_t j, double* y, int64_t m, double* s, int64_t width
@@ -996,14 +1036,9 @@ cdef class BlockFactor:
                         x[a * m + l] += t[b * k + a] * self.scratch[b]
 
 
-cdef void mirror_upper(double* a, int64_t m, int64_t stride) noexcept nogil:
-    """Copy the upper triangle to the lower one, by tiles that stay in the cache."""
-    cdef int64_t i, j, bi = 0, bj
-    while bi < m:
-        bj = bi
-        while bj < m:
-            for i in range(bi, min(bi + 64, m)):
-                for j in range(max(bj, i + 1), min(bj + 64, m)):
-                    a[j * stride + i] = a[i * stride + j]
-            bj += 64
-        bi += 64
+cdef inline void mirror_upper(double* a, int64_t m, int64_t stride) noexcept nogil:
+    """Copy the upper triangle of a small diagonal block to the lower one."""
+    cdef int64_t i, j
+    for i in range(m):
+        for j in range(i + 1, m):
+            a[j * stride + i] = a[i * stride + j]
