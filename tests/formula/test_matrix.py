@@ -105,6 +105,12 @@ def test_random_effects_are_coded_alike(effects, data):
     np.testing.assert_allclose(random.values, theirs.to_numpy(float), rtol=1e-12)
 
 
+def test_columns_know_their_term(data):
+    fixed = build_design("y ~ f*x + poly(z, 2) + (1 | g)", data).spec.fixed
+    assert fixed.terms == ("1", "f", "x", "poly(z, 2)", "f:x")
+    assert fixed.term_of == (0, 1, 1, 2, 3, 3, 4, 4)
+
+
 def test_reference_level_is_the_first_of_the_columns_own_order(data):
     assert build_design("y ~ f + (1 | g)", data).x_names[1:] == ("f[T.a]", "f[T.b]")
     plain = data.assign(f=data["f"].astype(str))
@@ -124,7 +130,7 @@ def test_factor_of_integers(data):
     assert design.x_names[1:] == (
         "factor(year)[T.1996]",
         "factor(year)[T.1997]",
-        "as.factor(k)[T.t]",
+        "factor(k)[T.t]",  # Python has no name with a dot
     )
     assert build_design("y ~ year + (1 | g)", data).x_names == ("Intercept", "year")
 
@@ -147,6 +153,35 @@ def test_hinges(data):
     design = build_design("y ~ pmax(x - 3, 0) + pmin(x, z) + (1 | g)", data)
     np.testing.assert_array_equal(design.X[:, 1], (data["x"] - 3).clip(lower=0))
     np.testing.assert_array_equal(design.X[:, 2], np.minimum(data["x"], data["z"]))
+
+
+def test_logical_values_count_as_numbers(data):
+    design = build_design("y ~ I((x > 2) + (x > 3)) + exp(x > 3) + (1 | g)", data)
+    np.testing.assert_array_equal(design.X[:, 1], 1.0 * (data["x"] > 2) + (data["x"] > 3))
+    np.testing.assert_allclose(design.X[:, 2], np.exp(1.0 * (data["x"] > 3)), rtol=1e-15)
+
+
+# names that formulaic's parser, Python or formulaic's memory of a transform would stumble on
+@pytest.mark.parametrize(
+    ("terms", "names", "column", "expected"),
+    [
+        ("log(log) + log", ("log(log)", "log"), 1, lambda d: np.log(d["x"])),
+        ("log(`yield`)", ("log(`yield`)",), 1, lambda d: np.log(d["x"] + 1)),
+        ("scale(`a b`) + a_b", ("scale(`a b`)", "a_b"), 2, lambda d: d["z"]),
+        ("I(c*2)", ("I(c * 2)",), 1, lambda d: d["x"] * 2),
+        ('I(s == "B\'s")', ('I(s == "B\'s")',), 1, lambda d: d["k"] == "s"),
+        ('C(s, contr.treatment("B\'s"))', None, 1, lambda d: d["k"] == "t"),
+    ],
+)
+def test_awkward_names(terms, names, column, expected, data):
+    x, z = data["x"], data["z"]
+    odd = {"log": x, "yield": x + 1, "a b": x, "a_b": z, "c": x}
+    awkward = data.assign(**odd, s=data["k"].map({"s": "B's", "t": 'q"'}))
+    design = build_design(f"y ~ {terms} + (1 | g)", awkward)
+    assert names is None or design.x_names[1:] == names
+    np.testing.assert_allclose(design.X[:, column], expected(data))
+    new = design.spec.apply(awkward.iloc[[40, 3]], random=False).X
+    np.testing.assert_allclose(new, design.X[[40, 3]], rtol=1e-14, atol=1e-14)
 
 
 # ---- R 4.2.2: x <- c(0, 1, 2, 3.5, 5, 7, 8, 10) ----------------------------------------------
@@ -217,7 +252,10 @@ def test_polynomials_and_scales_are_those_of_r():
         ("bs(x, df=100000)", FormulaError, "too many columns"),
         ("ns(x, knots=c(-10))", FormulaError, "inside the range"),
         ("ns(x, df=0)", FormulaError, "df must be at least 1"),
-        ("I(poly(x, 2))", FormulaError, "is not arithmetic"),
+        ("log(bs(x, df=4))", FormulaError, "arguments that do not fit"),
+        ("poly(f, 2)", FormulaError, "column 'f' holds categories"),
+        ("factor(x > 3)", FormulaError, "factor(...) takes a column"),
+        ("I(10^100^100)", FormulaError, "I(10 ** 100 ** 100)"),
         ("I(x:z)", FormulaError, "is not arithmetic"),
         ("scale(I(x - x))", FormulaError, "do not vary"),
         ("C(f, contr.treatment('q'))", FormulaError, "the level 'q' is not one of c, a, b"),

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from mixedeffects.data.frames import Columns, FrameKind, read_columns
 from mixedeffects.errors import DataError, FormulaError, MissingValueError
 from mixedeffects.formula.effects import RandomDesign, build_random
-from mixedeffects.formula.evaluate import Evaluator, kind_of
 from mixedeffects.formula.grammar import ParsedFormula, parse_formula
-from mixedeffects.formula.matrix import build_matrix
+from mixedeffects.formula.matrix import MatrixSpec, build_matrix
 from mixedeffects.formula.spec import DesignSpec
-from mixedeffects.formula.tree import Name, column_names
+from mixedeffects.formula.terms import formula_columns, has_intercept
+from mixedeffects.formula.tree import Name
+from mixedeffects.formula.values import Values, kind_of
 
 __all__ = ["Design", "build_design"]
 
@@ -139,32 +140,39 @@ def build_design(
     complete, dropped = _complete(columns, arrays, missing)
     rows = np.flatnonzero(complete)
     kept = columns if len(rows) == columns.n_rows else columns.take(rows)
-    states: dict[str, Any] = {}
-    evaluator = Evaluator(kept, formula, states, rows=rows)
-    y = _response(parsed, evaluator)
-    X, fixed = build_matrix(parsed.fixed_terms, evaluator)
-    random = build_random(parsed.random, evaluator, known)
+    values = Values(kept, formula, {}, rows=rows)
+    y, response = _response(parsed, values)
+    X, fixed = build_matrix(parsed.fixed_formula, values)
+    random = build_random(parsed.random, values, known, {parsed.fixed: (X, fixed)})
+    terms = [
+        build_matrix(offset_formula, values, f"offset({written})")
+        for offset_formula, written in zip(parsed.offset_formulas, parsed.offsets, strict=True)
+    ]
+    given = _extra("offset", offset, arrays, values)
+    offsets = [*(term[:, 0] for term, _ in terms), *([] if given is None else [given[1]])]
     return Design(
         formula=formula,
         response=parsed.response,
         y=y,
         X=X,
         x_names=fixed.names,
-        has_intercept=() in parsed.fixed_terms,
-        weights=_weights(_extra("weights", weights, arrays, evaluator), evaluator),
-        offset=_offset(parsed, _extra("offset", offset, arrays, evaluator), evaluator),
+        has_intercept=has_intercept(parsed.fixed_formula),
+        weights=_weights(_extra("weights", weights, arrays, values), values),
+        offset=np.sum(offsets, axis=0) if offsets else None,
         random=tuple(design for design, _ in random),
         rows=rows,
         n_rows=columns.n_rows,
         dropped=dropped,
-        notes=tuple(evaluator.notes.values()),
+        notes=tuple(values.notes.values()),
         frame=columns.frame,
         columns=columns,
         spec=DesignSpec(
             parsed,
+            response,
             fixed,
             tuple(spec for _, spec in random),
-            states,
+            tuple(spec for _, spec in terms),
+            values.levels,
             offset if isinstance(offset, str) else None,
             "offset" in arrays,
         ),
@@ -195,7 +203,7 @@ def _check_roles(parsed: ParsedFormula, require_random: bool) -> None:
                 parsed.text,
                 term.position,
             )
-    if any(isinstance(f.node, Name) and f.name == name for t in parsed.fixed_terms for f in t):
+    if any(f.expr == name for term in parsed.fixed_formula for f in term.factors):
         raise FormulaError(f"the response {name!r} is also on the right side", parsed.text)
 
 
@@ -254,9 +262,10 @@ def _complete(
     return complete, dropped
 
 
-def _response(parsed: ParsedFormula, evaluator: Evaluator) -> Array:
-    for name in column_names(parsed.response_node):
-        column = evaluator.columns[name]
+def _response(parsed: ParsedFormula, values: Values) -> tuple[Array, MatrixSpec]:
+    (formula,) = parsed.response_formulas
+    for name in formula_columns([formula]):
+        column = values.columns[name]
         if column.kind == "categorical":
             way_out = (
                 "For a Gaussian model of 0 and 1 convert it to numbers; for a proportion use"
@@ -265,63 +274,40 @@ def _response(parsed: ParsedFormula, evaluator: Evaluator) -> Array:
                 else "A response must be numbers: convert it first."
             )
             raise DataError(f"The response column {name!r} holds {kind_of(column)}. {way_out}")
-        evaluator.check_finite(name)
-    y = evaluator.number(parsed.response_node)
-    if not np.isfinite(y).all():
-        row = int((~np.isfinite(y)).argmax())
-        raise DataError(
-            f"The response {parsed.response!r} is not finite in row {evaluator.source_row(row)}."
-            " Change or drop that row, or the transformation."
-        )
-    return y
+        values.check_finite(name)
+    matrix, spec = build_matrix(formula, values, f"The response {parsed.response!r}")
+    return matrix[:, 0], spec
 
 
 def _extra(
-    name: str, value: Any, arrays: Mapping[str, Array], evaluator: Evaluator
+    name: str, value: Any, arrays: Mapping[str, Array], values: Values
 ) -> tuple[str, Array] | None:
     """The weights or offset argument on the rows used, with a name for messages."""
     if value is None:
         return None
     if name in arrays:
-        assert evaluator.rows is not None
-        values, shown = arrays[name][evaluator.rows], name
+        assert values.rows is not None
+        numbers, shown = arrays[name][values.rows], name
     else:
-        column = evaluator.columns[value]
+        column = values.columns[value]
         if column.kind != "numeric":
             raise DataError(f"{name}: column {value!r} holds {kind_of(column)}, not numbers.")
-        values, shown = column.values, f"{name}: column {value!r}"
-    if not np.isfinite(values).all():
-        row = evaluator.source_row(int((~np.isfinite(values)).argmax()))
+        numbers, shown = column.values, f"{name}: column {value!r}"
+    if not np.isfinite(numbers).all():
+        row = values.source_row(int((~np.isfinite(numbers)).argmax()))
         raise DataError(f"{shown} is infinite in row {row}.")
-    return shown, values
+    return shown, numbers
 
 
-def _weights(given: tuple[str, Array] | None, evaluator: Evaluator) -> Array | None:
+def _weights(given: tuple[str, Array] | None, values: Values) -> Array | None:
     if given is None:
         return None
-    shown, values = given
-    if values.min() <= 0:
-        row = evaluator.source_row(int((values <= 0).argmax()))
-        kind = "zero" if values.min() == 0 else "negative"
+    shown, numbers = given
+    if numbers.min() <= 0:
+        row = values.source_row(int((numbers <= 0).argmax()))
+        kind = "zero" if numbers.min() == 0 else "negative"
         raise DataError(
             f"{shown} is {kind} in row {row}; weights are positive. A row of weight zero says"
             " nothing: drop it."
         )
-    return values
-
-
-def _offset(
-    parsed: ParsedFormula, given: tuple[str, Array] | None, evaluator: Evaluator
-) -> Array | None:
-    parts = []
-    for text, node in zip(parsed.offsets, parsed.offset_nodes, strict=True):
-        values = evaluator.number(node)
-        if not np.isfinite(values).all():
-            for name in column_names(node):
-                evaluator.check_finite(name)
-            row = evaluator.source_row(int((~np.isfinite(values)).argmax()))
-            raise DataError(f"offset({text}) is not finite in row {row}.")
-        parts.append(values)
-    if given is not None:
-        parts.append(given[1])
-    return np.sum(parts, axis=0) if parts else None
+    return numbers

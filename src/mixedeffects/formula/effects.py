@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.errors import DataError, FormulaError, NewLevelError
-from mixedeffects.formula.evaluate import Evaluator, match_levels
 from mixedeffects.formula.grammar import RandomTerm
 from mixedeffects.formula.grouping import Grouping, build_grouping
 from mixedeffects.formula.known import known_matrix
 from mixedeffects.formula.matrix import MatrixSpec, build_matrix
-from mixedeffects.formula.tree import Name
+from mixedeffects.formula.values import Values, match_levels
 
 __all__ = ["RandomDesign", "RandomSpec", "TimeSpec", "build_random"]
 
@@ -83,7 +82,7 @@ class TimeSpec:
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def evaluate(self, evaluator: Evaluator) -> Array:
+    def evaluate(self, values: Values) -> Array:
         """Indicators (n, k).
 
         Raises
@@ -91,10 +90,10 @@ class TimeSpec:
         NewLevelError
             At a time point that the fit has not seen.
         """
-        column = evaluator.columns[self.column]
+        column = values.columns[self.column]
         codes = match_levels(column, self.levels)
         if codes.size and codes.min() < 0:
-            row = evaluator.source_row(int(codes.argmin()))
+            row = values.source_row(int(codes.argmin()))
             raise NewLevelError(
                 f"Column {self.column!r} has a time point in row {row} that the fit has not seen."
             )
@@ -111,9 +110,20 @@ class RandomSpec:
 
 
 def build_random(
-    terms: Sequence[RandomTerm], evaluator: Evaluator, known: Mapping[str, Any] | None
+    terms: Sequence[RandomTerm],
+    values: Values,
+    known: Mapping[str, Any] | None,
+    matrices: Mapping[str, tuple[Array, MatrixSpec]],
 ) -> list[tuple[RandomDesign, RandomSpec]]:
     """Random terms, those with most levels first.
+
+    Parameters
+    ----------
+    terms : sequence of RandomTerm
+    values : Values
+    known : mapping of str to matrix, or None
+    matrices : mapping of str to (ndarray, MatrixSpec)
+        Model matrices that are made already, by the text of their terms.
 
     Raises
     ------
@@ -122,13 +132,13 @@ def build_random(
         describe the same effect.
     """
     groups: dict[tuple[str, ...], tuple[NDArray[np.int32], Grouping]] = {}
-    matrices: dict[str, tuple[Array, MatrixSpec]] = {}
+    made = dict(matrices)
     built = []
     for term in terms:
         if term.group not in groups:
-            groups[term.group] = _group(term, evaluator)
-        built.append(_build(term, groups[term.group], matrices, evaluator, known))
-    _check_distinct(terms, [design for design, _ in built], evaluator.text)
+            groups[term.group] = _group(term, values)
+        built.append(_build(term, groups[term.group], made, values, known))
+    _check_distinct(terms, [design for design, _ in built], values.text)
     return sorted(built, key=lambda pair: -len(pair[0].levels))
 
 
@@ -136,19 +146,19 @@ def _build(
     term: RandomTerm,
     group: tuple[NDArray[np.int32], Grouping],
     matrices: dict[str, tuple[Array, MatrixSpec]],
-    evaluator: Evaluator,
+    values: Values,
     known: Mapping[str, Any] | None,
 ) -> tuple[RandomDesign, RandomSpec]:
     codes, grouping = group
     spec: MatrixSpec | TimeSpec
     positions = matrix = None
     if term.structure in _OVER_TIME:
-        spec, positions = _time(term, evaluator)
-        values = spec.evaluate(evaluator)
+        spec, positions = _time(term, values)
+        effects = spec.evaluate(values)
     else:
         if term.effects not in matrices:
-            matrices[term.effects] = build_matrix(term.terms, evaluator)
-        values, spec = matrices[term.effects]
+            matrices[term.effects] = build_matrix(term.formula, values)
+        effects, spec = matrices[term.effects]
     if term.argument is not None:
         matrix = known_matrix(term.argument, known, grouping.name, grouping.levels)
     design = RandomDesign(
@@ -157,7 +167,7 @@ def _build(
         term.structure,
         matrix,
         spec.names,
-        values,
+        effects,
         codes,
         grouping.levels,
         positions,
@@ -165,11 +175,11 @@ def _build(
     return design, RandomSpec(term.label, spec, grouping)
 
 
-def _group(term: RandomTerm, evaluator: Evaluator) -> tuple[NDArray[np.int32], Grouping]:
+def _group(term: RandomTerm, values: Values) -> tuple[NDArray[np.int32], Grouping]:
     for name in term.group:
-        evaluator.check_finite(name)
-        evaluator.note_unused(name)
-    codes, grouping = build_grouping(term.group, evaluator.columns)
+        values.check_finite(name)
+        values.note_unused(name)
+    codes, grouping = build_grouping(term.group, values.columns)
     if len(grouping.levels) < 2:
         raise DataError(
             f"Group {grouping.name!r} has a single level, {level_text(grouping.levels)[0]!r}, so a"
@@ -178,19 +188,19 @@ def _group(term: RandomTerm, evaluator: Evaluator) -> tuple[NDArray[np.int32], G
     return codes, grouping
 
 
-def _time(term: RandomTerm, evaluator: Evaluator) -> tuple[TimeSpec, Array]:
-    factors = [t for t in term.terms if t]
-    if len(factors) != 1 or len(factors[0]) != 1 or not isinstance(factors[0][0].node, Name):
+def _time(term: RandomTerm, values: Values) -> tuple[TimeSpec, Array]:
+    factors = [f for t in term.formula if t.degree for f in t.factors]
+    if len(factors) != 1 or factors[0].eval_method.value != "lookup":
         raise FormulaError(
             f"{term.structure}(...) takes one column of time points: {term.structure}(t | group)",
-            evaluator.text,
+            values.text,
             term.position,
         )
-    name = factors[0][0].name
-    column = evaluator.columns[name]
+    name = factors[0].expr
+    column = values.columns[name]
     if column.kind == "numeric":
-        evaluator.check_finite(name)
-        _check_whole(term, name, column.values, evaluator)
+        values.check_finite(name)
+        _check_whole(term, name, column.values, values)
     group = column.as_group()
     assert group.levels is not None
     used = np.flatnonzero(np.bincount(group.values, minlength=len(group.levels)))
@@ -203,13 +213,13 @@ def _time(term: RandomTerm, evaluator: Evaluator) -> tuple[TimeSpec, Array]:
     return TimeSpec(name, levels, names), positions.astype(np.float64)
 
 
-def _check_whole(term: RandomTerm, name: str, values: Array, evaluator: Evaluator) -> None:
-    broken = values != np.round(values)
+def _check_whole(term: RandomTerm, name: str, times: Array, values: Values) -> None:
+    broken = times != np.round(times)
     if broken.any():
         row = int(broken.argmax())
         raise DataError(
             f"{term.structure}(...) needs whole time points, but column {name!r} is"
-            f" {values[row]:g} in row {evaluator.source_row(row)}. Count the time in steps, or"
+            f" {times[row]:g} in row {values.source_row(row)}. Count the time in steps, or"
             " make it a factor."
         )
 

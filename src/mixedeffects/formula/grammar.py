@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from mixedeffects.errors import FormulaError
-from mixedeffects.formula.render import render
-from mixedeffects.formula.safety import check_expression
-from mixedeffects.formula.terms import Term, expand, expand_group, quoted_group, term_text
+from mixedeffects.formula.render import quote, render
+from mixedeffects.formula.terms import (
+    formula_columns,
+    read_expression,
+    read_groups,
+    read_terms,
+    term_text,
+)
 from mixedeffects.formula.tree import (
     Bar,
     Call,
+    Constant,
     Name,
     Node,
     Paren,
@@ -21,6 +28,9 @@ from mixedeffects.formula.tree import (
     parse,
     walk,
 )
+
+if TYPE_CHECKING:
+    from formulaic import SimpleFormula
 
 __all__ = ["ParsedFormula", "RandomTerm", "parse_formula"]
 
@@ -44,7 +54,7 @@ class RandomTerm:
         Columns whose combinations are the levels.
     position : int
         Where the term starts in the formula.
-    terms : tuple of Term
+    formula : formulaic.SimpleFormula
         Left side, expanded.
     """
 
@@ -54,13 +64,12 @@ class RandomTerm:
     effects: str
     group: tuple[str, ...]
     position: int
-    terms: tuple[Term, ...] = field(repr=False)
+    formula: SimpleFormula = field(repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that the term needs."""
-        inside = (c for term in self.terms for factor in term for c in factor.columns)
-        return tuple(dict.fromkeys((*inside, *self.group)))
+        return tuple(dict.fromkeys((*formula_columns([self.formula]), *self.group)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +89,12 @@ class ParsedFormula:
     random : tuple of RandomTerm
     cbind : tuple of str or None
         ``("k", "n - k")`` for a response ``cbind(k, n - k)``.
-    response_node, offset_nodes, fixed_terms
-        The same as syntax trees.
+    response_node : Node
+        Left side as a syntax tree.
+    response_formulas, offset_formulas : tuple of formulaic.SimpleFormula
+        One for each column; ``cbind`` has two.
+    fixed_formula : formulaic.SimpleFormula
+        Fixed part, expanded.
     """
 
     text: str
@@ -91,15 +104,14 @@ class ParsedFormula:
     random: tuple[RandomTerm, ...]
     cbind: tuple[str, str] | None
     response_node: Node = field(repr=False)
-    offset_nodes: tuple[Node, ...] = field(repr=False)
-    fixed_terms: tuple[Term, ...] = field(repr=False)
+    response_formulas: tuple[SimpleFormula, ...] = field(repr=False)
+    offset_formulas: tuple[SimpleFormula, ...] = field(repr=False)
+    fixed_formula: SimpleFormula = field(repr=False)
 
     @property
     def fixed_columns(self) -> tuple[str, ...]:
         """Columns of the fixed part and the offsets."""
-        inside = [c for term in self.fixed_terms for factor in term for c in factor.columns]
-        inside += [c for node in self.offset_nodes for c in column_names(node)]
-        return tuple(dict.fromkeys(inside))
+        return formula_columns((self.fixed_formula, *self.offset_formulas))
 
     @property
     def random_columns(self) -> tuple[str, ...]:
@@ -109,7 +121,7 @@ class ParsedFormula:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns, the response's first."""
-        response = column_names(self.response_node)
+        response = formula_columns(self.response_formulas)
         return tuple(dict.fromkeys((*response, *self.fixed_columns, *self.random_columns)))
 
 
@@ -163,18 +175,19 @@ def _parse(text: str) -> ParsedFormula:
         else:
             _check_bars(node, text)
             fixed.append((sign, node))
-    terms = expand(Sum(tuple(fixed)), text)
-    cbind = _check_response(tree.left, text)
+    formula = read_terms(Sum(tuple(fixed)) if fixed else Constant(1), text)
+    response = _response_nodes(tree.left, text)
     return ParsedFormula(
         text,
         render(tree.left),
-        term_text(terms),
+        term_text(formula),
         tuple(render(n) for n in offsets),
         tuple(random),
-        cbind,
+        (render(response[0]), render(response[1])) if len(response) == 2 else None,
         tree.left,
-        tuple(offsets),
-        terms,
+        tuple(read_expression(n, text) for n in response),
+        tuple(read_expression(n, text) for n in offsets),
+        formula,
     )
 
 
@@ -217,40 +230,36 @@ def _check_bars(node: Node, text: str) -> None:
 def _offset(call: Call, text: str) -> Node:
     if len(call.arguments) != 1 or call.keywords:
         raise FormulaError("offset(...) takes one expression", text, call.position)
-    check_expression(call.arguments[0], text)
     return call.arguments[0]
 
 
-def _check_response(node: Node, text: str) -> tuple[str, str] | None:
+def _response_nodes(node: Node, text: str) -> tuple[Node, ...]:
     _check_bars(node, text)
     if isinstance(node, Call) and node.function == "cbind":
         if len(node.arguments) != 2 or node.keywords:
             raise FormulaError(
                 "cbind(...) takes two counts: cbind(successes, failures)", text, node.position
             )
-        for argument in node.arguments:
-            check_expression(argument, text)
-        return render(node.arguments[0]), render(node.arguments[1])
-    check_expression(node, text)
+        return node.arguments
     if not column_names(node):
         raise FormulaError("the response names no column", text, node.position)
-    return None
+    return (node,)
 
 
 def _random_terms(node: Node, text: str) -> Iterator[RandomTerm]:
     bar, structure, argument = _unwrap(node, text)
     _check_bars(bar.left, text)
     _check_bars(bar.right, text)
-    terms = expand(bar.left, text)
-    if not terms:
+    formula = read_terms(bar.left, text)
+    if not len(formula):
         raise FormulaError("no random effect left of '|': write (1 | group)", text, node.position)
-    effects = term_text(terms)
-    groups = expand_group(bar.right, text)
-    for group in groups:
-        label = f"{render(bar.left)} {'||' if bar.double else '|'} {quoted_group(group)}"
+    effects = term_text(formula)
+    for group in read_groups(bar.right, text):
+        crossed = ":".join(quote(column) for column in group)
+        label = f"{render(bar.left)} {'||' if bar.double else '|'} {crossed}"
         if isinstance(node, Call):
             label = f"{structure}({label}, {argument})" if argument else f"{structure}({label})"
-        yield RandomTerm(label, structure, argument, effects, group, node.position, terms)
+        yield RandomTerm(label, structure, argument, effects, group, node.position, formula)
 
 
 def _unwrap(node: Node, text: str) -> tuple[Bar, str, str | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.data.frames import Column, Columns, level_text
-from mixedeffects.formula.evaluate import match_levels
+from mixedeffects.formula.values import match_levels
 
 __all__ = ["Grouping", "build_grouping", "new_labels"]
 

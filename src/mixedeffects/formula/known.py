@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.errors import DataError, suggestion
-from mixedeffects.formula.evaluate import listed
+from mixedeffects.formula.values import listed
 
 __all__ = ["known_matrix"]
 

@@ -1,25 +1,23 @@
-"""Model matrices: built once from terms and data, then replayed on new data."""
+"""Model matrices: formulaic makes them, and makes them again on new data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.errors import DataError
-from mixedeffects.formula.coding import Piece, code_terms
-from mixedeffects.formula.contrasts import Coded
-from mixedeffects.formula.evaluate import Evaluator, Value
-from mixedeffects.formula.terms import Factor, Term
-from mixedeffects.formula.transforms import Basis
+from mixedeffects.errors import FormulaError, MixedEffectsError
+from mixedeffects.formula.terms import formula_columns
+from mixedeffects.formula.values import Values
+
+if TYPE_CHECKING:
+    from formulaic import ModelSpec, SimpleFormula
 
 __all__ = ["MatrixSpec", "build_matrix"]
 
 Array = NDArray[np.float64]
-_Columns = list[tuple[str, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,108 +26,95 @@ class MatrixSpec:
 
     Attributes
     ----------
-    factors : tuple of Factor
-        All factors of the terms.
+    model : formulaic.ModelSpec
+        What formulaic remembers: coding, knots, centres.
     terms : tuple of str
         Text of each term, ``"1"`` for the intercept.
-    pieces : tuple of tuple of Piece
-        Coding of each term.
     names : tuple of str
         Names of the columns.
     term_of : tuple of int
         The term that each column belongs to.
+    columns : tuple of str
+        Columns of the data that the matrix needs.
     """
 
-    factors: tuple[Factor, ...]
+    model: ModelSpec
     terms: tuple[str, ...]
-    pieces: tuple[tuple[Piece, ...], ...]
     names: tuple[str, ...]
     term_of: tuple[int, ...]
+    columns: tuple[str, ...]
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of the data that the matrix needs."""
-        return tuple(dict.fromkeys(c for f in self.factors for c in f.columns))
-
-    def evaluate(self, evaluator: Evaluator) -> Array:
-        """The matrix (n, k) on the evaluator's rows, C-contiguous.
+    def evaluate(self, values: Values) -> Array:
+        """The matrix (n, k) on other rows, C-contiguous.
 
         Raises
         ------
         DataError
             If a value is not finite: the column or term and the row are named.
+        NewLevelError
+            At a level that the fit has not seen.
         """
-        return _fill(_term_columns(self.factors, self.pieces, evaluator), evaluator, self.factors)
+        if not values.columns.n_rows:
+            return np.empty((0, len(self.names)))
+        matrix: Array = _materialize(self.model, values).__wrapped__
+        _check_finite(matrix, self.names, self.columns, values)
+        return matrix
 
 
-def build_matrix(terms: tuple[Term, ...], evaluator: Evaluator) -> tuple[Array, MatrixSpec]:
-    """The model matrix (n, k) of the terms and the way to make it again."""
-    factors = tuple(dict.fromkeys(f for term in terms for f in term))
-    categorical = {f.name for f in factors if isinstance(evaluator.factor(f), Coded)}
-    names = [tuple(f.name for f in term) for term in terms]
-    pieces = tuple(tuple(p) for p in code_terms(names, categorical))
-    by_term = _term_columns(factors, pieces, evaluator)
+def build_matrix(
+    formula: SimpleFormula, values: Values, what: str | None = None
+) -> tuple[Array, MatrixSpec]:
+    """The model matrix (n, k) and the way to make it again.
+
+    Parameters
+    ----------
+    formula : formulaic.SimpleFormula
+    values : Values
+    what : str, optional
+        What the columns are, for messages, if not terms.
+
+    Raises
+    ------
+    DataError, FormulaError
+        If the terms cannot be evaluated, or a value is not finite.
+    """
+    made = _materialize(formula, values)
+    matrix: Array = made.__wrapped__
+    model = made.model_spec
     spec = MatrixSpec(
-        factors,
-        tuple(":".join(term) or "1" for term in names),
-        pieces,
-        tuple(name for columns in by_term for name, _ in columns),
-        tuple(i for i, columns in enumerate(by_term) for _ in columns),
+        model,
+        tuple(":".join(f.expr for f in row.term.factors) for row in model.structure),
+        tuple(model.column_names),
+        tuple(i for i, row in enumerate(model.structure) for _ in row.columns),
+        formula_columns([formula]),
     )
-    return _fill(by_term, evaluator, factors), spec
+    _check_finite(matrix, spec.names, spec.columns, values, what)
+    return matrix, spec
 
 
-def _term_columns(
-    factors: tuple[Factor, ...], pieces: tuple[tuple[Piece, ...], ...], evaluator: Evaluator
-) -> list[_Columns]:
-    values = {f.name: evaluator.factor(f) for f in factors}
-    with np.errstate(all="ignore"):
-        return [
-            [column for piece in term for column in _product(piece, values, evaluator)]
-            for term in pieces
-        ]
+def _materialize(spec: SimpleFormula | ModelSpec, values: Values) -> Any:
+    from formulaic.errors import FactorEvaluationError
+
+    from mixedeffects.formula.materializer import ColumnsMaterializer
+
+    try:
+        with np.errstate(all="ignore"):
+            return ColumnsMaterializer(values).get_model_matrix(
+                spec, output="numpy", na_action="ignore"
+            )
+    except FactorEvaluationError as error:
+        if isinstance(error.__cause__, MixedEffectsError):
+            raise error.__cause__ from None
+        raise FormulaError(str(error), values.text) from error
 
 
-def _product(piece: Piece, values: dict[str, Value], evaluator: Evaluator) -> _Columns:
-    if not piece:
-        return [("Intercept", np.ones(evaluator.columns.n_rows))]
-    encoded = [_encode(name, values[name], reduced) for name, reduced in piece]
-    if len(encoded) == 1:
-        return encoded[0]
-    # the first factor varies fastest, as in R
-    chosen = (tuple(reversed(parts)) for parts in product(*reversed(encoded)))
-    return [
-        (":".join(name for name, _ in parts), reduce(np.multiply, (x for _, x in parts)))
-        for parts in chosen
-    ]
-
-
-def _encode(name: str, value: Value, reduced: bool) -> _Columns:
-    match value:
-        case Coded():
-            return value.columns(name, reduced=reduced)
-        case Basis(values=values, fields=fields):
-            return [(f"{name}[{field}]", values[:, j]) for j, field in enumerate(fields)]
-    return [(name, value)]
-
-
-def _fill(by_term: list[_Columns], evaluator: Evaluator, factors: tuple[Factor, ...]) -> Array:
-    columns = [column for term in by_term for column in term]
-    out = np.empty((evaluator.columns.n_rows, len(columns)))
-    for j, (_, values) in enumerate(columns):
-        out[:, j] = values
-    if not np.isfinite(out).all():
-        raise _not_finite(evaluator, factors, out, [name for name, _ in columns])
-    return out
-
-
-def _not_finite(
-    evaluator: Evaluator, factors: tuple[Factor, ...], out: Array, names: list[str]
-) -> DataError:
-    for name in dict.fromkeys(c for f in factors for c in f.columns):
-        evaluator.check_finite(name)
-    row, column = (int(i) for i in np.argwhere(~np.isfinite(out))[0])
-    return DataError(
-        f"Term {names[column]!r} is not finite in row {evaluator.source_row(row)}."
-        " Change or drop that row, or the transformation."
-    )
+def _check_finite(
+    matrix: Array,
+    names: tuple[str, ...],
+    columns: tuple[str, ...],
+    values: Values,
+    what: str | None = None,
+) -> None:
+    if not np.isfinite(matrix).all():
+        row, column = (int(i) for i in np.argwhere(~np.isfinite(matrix))[0])
+        raise values.not_finite(what or f"Term {names[column]!r}", columns, row)

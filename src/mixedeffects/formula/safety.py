@@ -1,7 +1,8 @@
 """What a formula may call: checked on the syntax tree before anything is evaluated.
 
-Expressions are then interpreted by our own few lines in `evaluate`, never by
-``eval``, so a formula from a stranger runs no code.
+What passes is columns, constants, arithmetic and calls of the functions listed
+here. Of these alone `python` writes the code that formulaic evaluates, so a
+formula from a stranger runs no other.
 """
 
 from __future__ import annotations
@@ -24,7 +25,14 @@ from mixedeffects.formula.tree import (
     walk,
 )
 
-__all__ = ["CONTRASTS", "ELEMENTWISE", "FUNCTIONS", "Signature", "check_expression"]
+__all__ = [
+    "CATEGORICAL",
+    "CONTRASTS",
+    "ELEMENTWISE",
+    "FUNCTIONS",
+    "Signature",
+    "check_expression",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,8 @@ ELEMENTWISE = (
     *("sin", "cos", "tan", "sinh", "cosh", "tanh", "floor", "ceiling"),
 )
 
+CATEGORICAL = ("C", "factor", "as.factor")
+
 FUNCTIONS: Mapping[str, Signature] = MappingProxyType(
     {
         **{name: _takes(1, 1) for name in (*ELEMENTWISE, "I", "center")},
@@ -59,9 +69,8 @@ FUNCTIONS: Mapping[str, Signature] = MappingProxyType(
         "cr": _takes(1, 2, "constraints", *_SPLINE),
         "cs": _takes(1, 2, "constraints", *_SPLINE),
         "cc": _takes(1, 2, "constraints", *_SPLINE),
+        **{name: _takes(1, 1) for name in CATEGORICAL},
         "C": _takes(1, 2, "contrasts"),
-        "factor": _takes(1, 1),
-        "as.factor": _takes(1, 1),
         "c": _takes(1, 1000),
     }
 )
@@ -116,6 +125,8 @@ def check_expression(node: Node, text: str) -> None:
                 )
             case Binary(operator="^", right=right) if _too_large(right):
                 raise FormulaError("an exponent above 100 is not read", text, part.position)
+            case Binary(operator=":" | "%in%" as operator):
+                raise FormulaError(f"{operator!r} is not arithmetic", text, part.position)
             case Name() | Constant() | Sum() | Paren() | Binary():
                 pass
 

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from mixedeffects.data.frames import Columns, FrameKind, open_source, read_columns
 from mixedeffects.errors import DataError, NewLevelError
 from mixedeffects.formula.effects import RandomSpec
-from mixedeffects.formula.evaluate import Evaluator, listed
 from mixedeffects.formula.grammar import ParsedFormula
 from mixedeffects.formula.grouping import new_labels
 from mixedeffects.formula.matrix import MatrixSpec
-from mixedeffects.formula.tree import column_names
+from mixedeffects.formula.values import Values, listed
 
 __all__ = ["DesignSpec", "NewDesign", "NewLevels", "NewRandom", "complete_rows"]
 
@@ -83,11 +82,14 @@ class DesignSpec:
     Attributes
     ----------
     parsed : ParsedFormula
+    response : MatrixSpec
     fixed : MatrixSpec
     random : tuple of RandomSpec
         In the order of the design.
-    states : mapping of str to dict
-        What each expression has learned.
+    offsets : tuple of MatrixSpec
+        The ``offset(...)`` terms.
+    levels : mapping of str to ndarray
+        Levels of the categorical columns.
     offset : str or None
         Column given as the offset argument.
     offset_array : bool
@@ -95,9 +97,11 @@ class DesignSpec:
     """
 
     parsed: ParsedFormula
+    response: MatrixSpec
     fixed: MatrixSpec
     random: tuple[RandomSpec, ...]
-    states: Mapping[str, Any]
+    offsets: tuple[MatrixSpec, ...]
+    levels: Mapping[str, NDArray[Any]]
     offset: str | None
     offset_array: bool
 
@@ -143,12 +147,12 @@ class DesignSpec:
             complete &= ~np.isnan(given)
         rows = np.flatnonzero(complete)
         kept = columns if complete.all() else columns.take(rows)
-        evaluator = Evaluator(kept, self.parsed.text, dict(self.states), rows=rows, fitted=True)
-        total = self._total_offset(evaluator, offset, given, rows)
-        y = evaluator.number(self.parsed.response_node) if need_response else None
+        values = Values(kept, self.parsed.text, dict(self.levels), rows=rows, fitted=True)
+        total = self._total_offset(values, offset, given, rows)
+        y = self.response.evaluate(values)[:, 0] if need_response else None
         return NewDesign(
-            _spread(self.fixed.evaluate(evaluator), complete),
-            tuple(_apply_random(s, evaluator, complete, new_levels) for s in self.random * random),
+            _spread(self.fixed.evaluate(values), complete),
+            tuple(_apply_random(s, values, complete, new_levels) for s in self.random * random),
             None if total is None else _spread(total, complete),
             complete,
             columns.n_rows,
@@ -166,10 +170,10 @@ class DesignSpec:
 
     def _read(self, new_data: Any, response: bool, random: bool, offset: Any) -> Columns:
         names = [*self.fixed.columns]
-        names += [c for node in self.parsed.offset_nodes for c in column_names(node)]
+        names += [c for spec in self.offsets for c in spec.columns]
         names += [offset] if isinstance(offset, str) else []
         names += self.parsed.random_columns if random else ()
-        names += column_names(self.parsed.response_node) if response else ()
+        names += self.response.columns if response else ()
         source = open_source(new_data) if not isinstance(new_data, Columns) else new_data
         if not names:
             # any column tells the number of rows
@@ -179,13 +183,13 @@ class DesignSpec:
         return read_columns(source, names)
 
     def _total_offset(
-        self, evaluator: Evaluator, offset: Any, given: Array | None, rows: NDArray[np.intp]
+        self, values: Values, offset: Any, given: Array | None, rows: NDArray[np.intp]
     ) -> Array | None:
-        parts = [evaluator.number(node) for node in self.parsed.offset_nodes]
+        parts = [spec.evaluate(values)[:, 0] for spec in self.offsets]
         if given is not None:
             parts.append(given[rows])
         elif isinstance(offset, str):
-            parts.append(evaluator.columns[offset].values)
+            parts.append(values.columns[offset].values)
         return np.sum(parts, axis=0) if parts else None
 
 
@@ -214,10 +218,10 @@ def _spread(values: Array, complete: NDArray[np.bool_]) -> Array:
 
 
 def _apply_random(
-    spec: RandomSpec, evaluator: Evaluator, complete: NDArray[np.bool_], new_levels: NewLevels
+    spec: RandomSpec, values: Values, complete: NDArray[np.bool_], new_levels: NewLevels
 ) -> NewRandom:
-    codes = spec.grouping.match(evaluator.columns)
-    labels, own = new_labels(spec.grouping.columns, evaluator.columns, codes)
+    codes = spec.grouping.match(values.columns)
+    labels, own = new_labels(spec.grouping.columns, values.columns, codes)
     if new_levels == "error" and len(labels):
         raise NewLevelError(
             f"Group {spec.grouping.name!r} has {listed(labels)}, which the fit has not seen."
@@ -225,5 +229,5 @@ def _apply_random(
         )
     all_codes, all_own = (np.full(len(complete), -1, np.int32) for _ in range(2))
     all_codes[complete], all_own[complete] = codes, own
-    values = _spread(spec.effects.evaluate(evaluator), complete)
-    return NewRandom(spec.label, values, all_codes, labels, all_own)
+    effects = _spread(spec.effects.evaluate(values), complete)
+    return NewRandom(spec.label, effects, all_codes, labels, all_own)

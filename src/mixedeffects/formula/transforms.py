@@ -1,109 +1,86 @@
-"""Stateful transforms: what is learned from the fitted data is replayed on new data."""
+"""Functions that a formula may call: formulaic's own where R agrees with them.
+
+Imports formulaic, so it is imported when a design is built and not before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from formulaic import transforms as theirs
 from numpy.typing import NDArray
 
-__all__ = ["TRANSFORMS", "Basis", "center", "scale"]
+from mixedeffects.formula.safety import ELEMENTWISE
+from mixedeffects.formula.values import NotFiniteError
+
+__all__ = ["ENVIRONMENT"]
 
 Array = NDArray[np.float64]
 State = dict[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """Columns that an expression gives: `values` (n, k) and their field names."""
-
-    values: Array
-    fields: tuple[str, ...]
+_MOST_COLUMNS = 200
 
 
-def scale(x: Array, state: State, center: bool | float = True, scale: bool | float = True) -> Array:
-    """Centre, and divide by the root of the sum of squares over n - 1, as R does."""
-    if not state:
-        mean = float(x.mean()) if center is True else float(center)
-        rest = x - mean
-        spread = float(np.sqrt(rest @ rest / (len(x) - 1))) if scale is True else float(scale)
-        if scale is not False and not spread > 0:
-            raise ValueError("the values do not vary")
-        state.update(center=mean, scale=1.0 if scale is False else spread)
-    return np.asarray((x - state["center"]) / state["scale"])
+def _stateful(function: Callable[..., Any]) -> Any:
+    """A transform of finite numbers, whose state formulaic keeps and replays."""
+
+    def transform(x: Any, *args: Any, _state: State, **options: Any) -> Any:
+        asked = (*args[:1], options.get("df"), options.get("degree"))
+        many = any(isinstance(n, int | float) and n > _MOST_COLUMNS for n in asked)
+        if many and function is not _scale:
+            raise ValueError("too many columns")
+        values = np.asarray(x, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise NotFiniteError(int(np.argmin(np.isfinite(values))))
+        return function(values, *args, _state=_state, **options)
+
+    return theirs.stateful_transform(transform)
 
 
-def center(x: Array, state: State) -> Array:
-    """Subtract the mean."""
-    return scale(x, state, scale=False)
+def _scale(x: Array, *args: Any, _state: State, **options: Any) -> Any:
+    scaled = theirs.scale(x, *args, _state=_state, **options)
+    if _state["scale"] is not None and not _state["scale"] > 0:
+        raise ValueError("the values do not vary")
+    return scaled
 
 
-def _poly(x: Array, state: State, degree: int = 1, raw: bool = False) -> Basis:
+def _poly(x: Array, degree: int = 1, raw: bool = False, *, _state: State) -> Any:
     if degree < 1:
         raise ValueError("the degree must be at least 1")
-    powers = np.arange(1, degree + 1)
-    if raw:
-        # formulaic numbers the columns of a raw basis from 0
-        return Basis(x[:, None] ** powers, tuple(str(d - 1) for d in powers))
-    if not state and len(np.unique(x)) <= degree:
+    if not raw and not _state and len(np.unique(x)) <= degree:
         raise ValueError(f"degree {degree} needs at least {degree + 1} distinct values")
-    from formulaic.transforms import poly
-
-    return Basis(np.asarray(poly(x, degree, _state=state)), tuple(str(d) for d in powers))
+    return theirs.poly(x, degree, raw, _state=_state)
 
 
-def _bs(x: Array, state: State, **options: Any) -> Basis:
-    from formulaic.transforms import basis_spline
-
-    outside = (
-        "lower_bound" in state
-        and x.size > 0
-        and (x.min() < state["lower_bound"] or x.max() > state["upper_bound"])
-    )
-    if outside and "extrapolation" not in options:
+def _bs(x: Array, *args: Any, _state: State, **options: Any) -> Any:
+    low, high = _state.get("lower_bound", -np.inf), _state.get("upper_bound", np.inf)
+    if "extrapolation" not in options and (x.min() < low or x.max() > high):
         raise ValueError(
-            f"values outside of the fitted range {state['lower_bound']} to"
-            f" {state['upper_bound']}: fit with ns(), which goes on linearly, or with"
-            " bs(..., extrapolation='extend')"
+            f"values outside of the fitted range {low} to {high}: fit with ns(), which goes on"
+            " linearly, or with bs(..., extrapolation='extend')"
         )
-    return _from_formulaic(basis_spline(x, _state=state, **options))
-
-
-def _cubic(x: Array, state: State, **options: Any) -> Basis:
-    from formulaic.transforms import natural_cubic_spline
-
-    return _from_formulaic(natural_cubic_spline(x, _state=state, **options))
-
-
-def _cyclic(x: Array, state: State, **options: Any) -> Basis:
-    from formulaic.transforms import cyclic_cubic_spline
-
-    return _from_formulaic(cyclic_cubic_spline(x, _state=state, **options))
-
-
-def _from_formulaic(fields: Mapping[Any, Array]) -> Basis:
-    columns = {str(name): np.asarray(values) for name, values in fields.items()}
-    return Basis(np.column_stack(list(columns.values())), tuple(columns))
+    return theirs.basis_spline(x, *args, _state=_state, **options)
 
 
 def _ns(
-    x: Array, state: State, df: int | None = None, knots: Sequence[float] | None = None
-) -> Basis:
-    """Natural cubic spline without its constant, as R's ``ns`` spans it.
+    x: Array, df: int | None = None, knots: Sequence[float] | None = None, *, _state: State
+) -> dict[str, Array]:
+    """Natural cubic spline without its constant, as R's ``ns`` spans it; formulaic has none.
 
     B-splines of which the combinations with no curvature at the boundary knots
     are kept; linear beyond the boundary.
     """
-    if not state:
+    if not _state:
         inner = _inner_knots(x, df, knots)
         low, high = float(x.min()), float(x.max())
         if not low < high or any(not low < k < high for k in inner):
             raise ValueError("the knots must lie inside the range of the values")
-        state["knots"] = [low] * 4 + inner + [high] * 4
-    values = _natural(x, np.asarray(state["knots"]))
-    return Basis(values, tuple(str(i + 1) for i in range(values.shape[1])))
+        _state["knots"] = [low] * 4 + inner + [high] * 4
+    values = _natural(x, np.asarray(_state["knots"]))
+    return {str(i + 1): column for i, column in enumerate(values.T)}
 
 
 def _inner_knots(x: Array, df: int | None, knots: Sequence[float] | None) -> list[float]:
@@ -128,4 +105,22 @@ def _natural(x: Array, knots: Array) -> Array:
     return np.asarray(basis[:, 1:] @ complement)
 
 
-TRANSFORMS = {"poly": _poly, "bs": _bs, "ns": _ns, "cr": _cubic, "cs": _cubic, "cc": _cyclic}
+ENVIRONMENT: Mapping[str, Any] = MappingProxyType(
+    {
+        **{name: getattr(np, name) for name in ELEMENTWISE if name != "ceiling"},
+        "ceiling": np.ceil,
+        "pmin": np.minimum,
+        "pmax": np.maximum,
+        "I": lambda x: x,
+        "C": theirs.C,
+        "contr": theirs.ContrastsRegistry,
+        "scale": _stateful(_scale),
+        "center": _stateful(theirs.center),
+        "poly": _stateful(_poly),
+        "bs": _stateful(_bs),
+        "ns": _stateful(_ns),
+        "cr": _stateful(theirs.natural_cubic_spline),
+        "cs": _stateful(theirs.natural_cubic_spline),
+        "cc": _stateful(theirs.cyclic_cubic_spline),
+    }
+)
