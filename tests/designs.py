@@ -9,7 +9,7 @@ import numpy as np
 
 import oracle
 from mixedeffects.covariance import build
-from mixedeffects.fitting.lmm import TermArrays
+from mixedeffects.fitting.problem import TermArrays
 
 
 def codes_of(kind: str, rng: np.random.Generator) -> list[np.ndarray]:

@@ -22,7 +22,7 @@ from mixedeffects.effects.simulate import draw_modes, draw_noise
 from mixedeffects.errors import ConvergenceWarning, DataError, ModelError
 from mixedeffects.fitting.conditional import ConditionalFactor, coefficient_slopes
 from mixedeffects.fitting.estimates import Estimates, TermNames, estimate, standardized_theta
-from mixedeffects.fitting.lmm import Problem, TermArrays, build_problem, with_response
+from mixedeffects.fitting.problem import Problem, TermArrays, build_problem, with_response
 from mixedeffects.fitting.solve import Solution, solve
 from mixedeffects.formula.design import Design, build_design
 from mixedeffects.formula.grammar import parse_formula
@@ -548,9 +548,7 @@ def _refuse(
     family: Any, dispersion: Any, zero_inflation: Any, residual: Any, quadrature: int
 ) -> None:
     if family != "gaussian":
-        raise ModelError(
-            f"family={family!r} is not available in this version: only 'gaussian' is."
-        )
+        raise ModelError(f"family={family!r} is not available in this version: only 'gaussian' is.")
     for name, value in (
         ("dispersion", dispersion),
         ("zero_inflation", zero_inflation),
@@ -604,7 +602,7 @@ def _problem(design: Design, reml: bool) -> Problem:
                 values=random.values,
                 codes=random.codes,
                 n_levels=len(random.levels),
-                covariance=build(random.structure, len(random.names), random.positions),
+                covariance=build(random.structure, len(random.names), _times(random)),
                 intercept=random.names.index("Intercept") if "Intercept" in random.names else None,
                 factor=factors.setdefault(key, len(factors)),
                 relationship=random.matrix,
@@ -618,6 +616,10 @@ def _problem(design: Design, reml: bool) -> Problem:
         weights=design.weights,
         intercept=design.x_names.index("Intercept") if design.has_intercept else None,
     )
+
+
+def _times(random: Any) -> tuple[float, ...] | None:
+    return None if random.positions is None else tuple(map(float, random.positions))
 
 
 def _check_response(y: Floats, name: str) -> None:
@@ -664,9 +666,7 @@ def _start(problem: Problem, start: Any) -> Floats | None:
 
 
 def _finish(design: Design, problem: Problem, solution: Solution, on_check: OnCheck) -> MixedFit:
-    names = [
-        TermNames(r.label, r.group, r.structure, r.names, r.levels) for r in design.random
-    ]
+    names = [TermNames(r.label, r.group, r.structure, r.names, r.levels) for r in design.random]
     estimates = estimate(problem, solution, design.x_names, names)
     failed = [check for check in estimates.checks if not check.passed]
     if failed and on_check != "ignore":

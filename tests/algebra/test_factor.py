@@ -179,7 +179,8 @@ def selected(case, border):
     n = case.q + case.p * border
     lead, out = int(plan.offset[plan.n_leading]), np.full((n, n), np.nan)
     behind = n - lead
-    out[lead:, lead:] = factor.inverse_dense[:behind, :behind]
+    upper = np.triu(factor.inverse_dense[:behind, :behind])  # all that is promised
+    out[lead:, lead:] = upper + np.triu(upper, 1).T
     for v in range(plan.n_leading):
         own = np.arange(plan.offset[v], plan.offset[v + 1])
         k, width = len(own), int(plan.panel_width[v])

@@ -30,7 +30,7 @@ def points(structure):
     """Random points, the start, and points with zero deviations and correlations of ±1."""
     rng = np.random.default_rng(20)
     m = structure.n_parameters
-    d = getattr(structure, "n_deviations", m)
+    d = structure.n_deviations or m
     random = [
         np.concatenate([rng.uniform(0.2, 2, d), rng.uniform(-0.9, 1.2, m - d)]) for _ in range(3)
     ]
@@ -145,7 +145,7 @@ def test_start_is_identity(structure):
 def test_deviations_enter_linearly(structure):
     """Twice the deviations, zero included, is twice the factor."""
     for theta in points(structure):
-        d = getattr(structure, "n_deviations", len(theta))
+        d = structure.n_deviations or len(theta)
         twice = np.concatenate([2 * theta[:d], theta[d:]])
         np.testing.assert_allclose(structure.factor(twice), 2 * structure.factor(theta))
 

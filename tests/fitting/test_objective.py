@@ -9,7 +9,8 @@ import oracle
 from designs import Model, Spec, make_model
 from mixedeffects.fitting import lmm
 from mixedeffects.fitting.estimates import standardized_theta
-from mixedeffects.fitting.lmm import Objective, build_problem, with_response
+from mixedeffects.fitting.lmm import Objective
+from mixedeffects.fitting.problem import TermArrays, build_problem, with_response
 
 STRUCTURES = ("us", "diag", "id", "cs", "homcs", "ar1", "toep", "known")
 
@@ -286,7 +287,7 @@ def test_more_random_effects_than_rows(reml):
     rng = np.random.default_rng(1)
     own = np.arange(n, dtype=np.int32)
     K = np.exp(-np.abs(own[:, None] - own) / 5.0)
-    term = lmm.TermArrays(np.ones((n, 1)), own, n, model.terms[0].covariance, 0, 99, K)
+    term = TermArrays(np.ones((n, 1)), own, n, model.terms[0].covariance, 0, 99, K)
     both = Model(model.y, model.X, (term, *model.terms), rng.uniform(0.5, 2, n), None)
     theta = np.array([0.8, 0.5])
     value = Objective(problem_of(both, reml)).value(theta)

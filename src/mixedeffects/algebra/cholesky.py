@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,15 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 
-__all__ = ["ArrangedProducts", "BlockFactor", "Plan", "analyse", "arrange", "arrange_response", "columns_of"]
+__all__ = [
+    "ArrangedProducts",
+    "BlockFactor",
+    "Plan",
+    "analyse",
+    "arrange",
+    "arrange_response",
+    "columns_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +152,7 @@ def arrange(
     products: Crossproducts, plan: Plan, relationships: Sequence[Floats | None]
 ) -> ArrangedProducts:
     """Cross-products in the plan's order; ``relationships``: matrices (L, L) or None."""
-    precisions = [None if r is None else np.linalg.inv(r) for r in relationships]
+    precisions = [None if r is None else cast(Floats, np.linalg.inv(r)) for r in relationships]
     diagonal = np.empty(plan.square[-1])
     for f, block in enumerate(products.diagonal):
         _scatter(diagonal, plan.square[plan.position[f]], block)
@@ -196,9 +205,7 @@ def _pointers(counts: NDArray[np.integer]) -> Longs:
     return pointers
 
 
-def _edges(
-    products: Crossproducts, base: Longs, related: Sequence[bool]
-) -> tuple[Longs, Longs]:
+def _edges(products: Crossproducts, base: Longs, related: Sequence[bool]) -> tuple[Longs, Longs]:
     first = [base[pair.first] + pair.rows for pair in products.pairs]
     second = [base[pair.second] + pair.columns for pair in products.pairs]
     for f, known in enumerate(related):
@@ -274,8 +281,12 @@ def _arrange_blocks(
 
 
 def _locate(
-    block_ptr: Longs, block_row: Ints, struct_ptr: Longs, struct_rows: Ints,
-    struct_column: Ints, n_leading: int,
+    block_ptr: Longs,
+    block_row: Ints,
+    struct_ptr: Longs,
+    struct_rows: Ints,
+    struct_column: Ints,
+    n_leading: int,
 ) -> Ints:
     """Panel columns of the blocks whose earlier vertex is leading; 0 for the others."""
     column = np.zeros(len(block_row), dtype=np.int32)

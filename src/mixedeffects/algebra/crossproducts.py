@@ -94,7 +94,9 @@ def crossproducts(
         for g in range(f + 1, len(groupings))
     )
     return Crossproducts(
-        diagonal=tuple(level_products(g.codes, g.values, g.values, w, g.n_levels) for g in groupings),
+        diagonal=tuple(
+            level_products(g.codes, g.values, g.values, w, g.n_levels) for g in groupings
+        ),
         pairs=pairs,
         border=tuple(level_products(g.codes, g.values, Xy, w, g.n_levels) for g in groupings),
         corner=weighted.T @ Xy,

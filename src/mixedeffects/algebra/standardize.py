@@ -7,6 +7,7 @@ where that is not enough orthonormalized, before their products are formed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,9 @@ class FixedBasis:
 
     def original(self, beta: Floats) -> Floats:
         """Coefficients of X[:, kept] from those of ``columns``: (p,) or (p, m)."""
-        return np.linalg.solve(self.map, beta) if len(beta) else beta
+        if not len(beta):
+            return beta
+        return cast(Floats, np.linalg.solve(self.map, beta))
 
 
 def fixed_basis(X: Floats, weights: Floats | None, intercept: int | None) -> FixedBasis:

@@ -28,9 +28,7 @@ def draw_modes(
     return drawn
 
 
-def draw_noise(
-    n: int, sigma: float, weights: Floats | None, rng: np.random.Generator
-) -> Floats:
+def draw_noise(n: int, sigma: float, weights: Floats | None, rng: np.random.Generator) -> Floats:
     """Residuals (n,) with variance σ²/w."""
     noise: Floats = sigma * rng.standard_normal(n)
     return noise if weights is None else noise / np.sqrt(weights)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.fitting.lmm import Objective, Problem, original_coefficients
+from mixedeffects.fitting.lmm import Objective
+from mixedeffects.fitting.problem import Problem, original_coefficients
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -98,7 +99,6 @@ class ConditionalFactor:
         keep = slice(None) if np.any(x) else slice(0, q)
         squares: Floats = (rhs[keep] ** 2).sum(axis=0)
         return squares
-
 
 
 def coefficient_slopes(problem: Problem, theta: Floats) -> list[tuple[Floats, list[Floats]]]:

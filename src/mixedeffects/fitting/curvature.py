@@ -70,7 +70,9 @@ class TraceCurvature:
             lifted = np.kron(root, np.eye(self.sizes[f]))
             P[own] = lifted.T @ P[own]
             P[:, own] = P[:, own] @ lifted
-        return [[self._sums(P, f, g) for g in range(len(self.sizes))] for f in range(len(self.sizes))]
+        return [
+            [self._sums(P, f, g) for g in range(len(self.sizes))] for f in range(len(self.sizes))
+        ]
 
     def _scaled(self, flat: Floats) -> Floats:
         """Λ'A by factor, level, coefficient; ``flat`` the relative factors, concatenated."""

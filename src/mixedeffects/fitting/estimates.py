@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
 from mixedeffects.fitting.checks import Check, certify
-from mixedeffects.fitting.lmm import Problem, Term, original_coefficients
 from mixedeffects.fitting.optimize import Optimum
+from mixedeffects.fitting.problem import Problem, Term, original_coefficients
 from mixedeffects.fitting.solve import Solution, ZeroVariance
 
 Floats = NDArray[np.float64]
@@ -138,7 +139,7 @@ def _term(
     term: Term, name: TermNames, modes: Floats, theta: Floats, sigma: float
 ) -> RandomTermEstimate:
     T = term.covariance.factor(theta[term.parameters])
-    factor = _cleaned(lower_root(np.linalg.solve(term.map, T)))
+    factor = _cleaned(lower_root(cast(Floats, np.linalg.solve(term.map, T))))
     return RandomTermEstimate(
         label=name.label,
         group=name.group,
@@ -181,4 +182,3 @@ def standardized_theta(terms: Sequence[Term], theta: Floats) -> Floats:
         for term in terms
     ]
     return np.concatenate(parts) if parts else np.empty(0)
-

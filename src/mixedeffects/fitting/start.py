@@ -7,6 +7,7 @@ projection off X: a rough answer in one pass over the cross-products, near enoug
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +45,14 @@ def moment_covariances(products: Crossproducts) -> list[Floats] | None:
 def start_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
     """θ (m,) of a structure for the covariance (k, k) that the moments suggest."""
     if covariance.closure == "affine":
-        return covariance.parameters(np.linalg.cholesky(moments))
+        return covariance.parameters(cast(Floats, np.linalg.cholesky(moments)))
     deviations = np.sqrt(np.diagonal(moments))
     if covariance.closure == "common":
         deviations = np.full(len(moments), np.sqrt(np.mean(deviations**2)))
     return covariance.parameters(deviations[:, None] * covariance.factor(covariance.start()))
 
 
-def _normal_equations(
-    products: Crossproducts, bases: Sequence[Floats]
-) -> tuple[Floats, Floats]:
+def _normal_equations(products: Crossproducts, bases: Sequence[Floats]) -> tuple[Floats, Floats]:
     """⟨ZE_aZ', ZE_bZ'⟩ and y'ZE_aZ'y for the basis of every factor, then of the identity."""
     ends = np.cumsum([0] + [len(b) for b in bases])
     normal = np.zeros((ends[-1] + 1, ends[-1] + 1))
@@ -77,10 +76,10 @@ def _normal_equations(
 
 def _gram(left: Floats, blocks: Floats, right: Floats) -> Floats:
     """Σ over blocks B of tr(E_a B E_b B'), (m_left, m_right)."""
-    k, l = blocks.shape[1:]
-    flat = blocks.reshape(len(blocks), k * l)
+    k, other = blocks.shape[1:]
+    flat = blocks.reshape(len(blocks), k * other)
     # products[i, j, p, q] = Σ B[i, j] B[p, q]
-    products = (flat.T @ flat).reshape(k, l, k, l)
+    products = (flat.T @ flat).reshape(k, other, k, other)
     gram: Floats = np.einsum("api,ijpq,bjq->ab", left, products, right, optimize=True)
     return gram
 

@@ -17,8 +17,9 @@ from mixedeffects.data.columns import level_text
 from mixedeffects.data.frames import Columns, FrameKind
 from mixedeffects.data.sources import Backend
 from mixedeffects.errors import FileFormatError, MixedEffectsError
-from mixedeffects.fitting.lmm import Objective, Problem
+from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.optimize import Optimum, Step
+from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution, solution_at
 from mixedeffects.formula.design import Design, build_design
 from mixedeffects.formula.grammar import parse_formula
