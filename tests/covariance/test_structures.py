@@ -228,3 +228,15 @@ def test_only_correlated_structures_report_correlations():
 def test_refusals(arguments, words):
     with pytest.raises(ModelError, match=words):
         build(*arguments)
+
+
+def test_bounds_keep_a_structure_what_it_is(structure):
+    """Within its bounds every θ gives the Σ of its canonical form; negative deviations may not."""
+    rng = np.random.default_rng(3)
+    m, d = structure.n_parameters, structure.n_deviations
+    assert structure.lower.shape == (m,)
+    for _ in range(5):
+        theta = np.concatenate([rng.uniform(-2, 2, d), rng.uniform(-0.9, 1.2, m - d)])
+        factor = structure.factor(np.maximum(theta, structure.lower))
+        again = structure.factor(structure.parameters(factor))
+        np.testing.assert_allclose(again @ again.T, factor @ factor.T, atol=1e-10)

@@ -82,6 +82,11 @@ class AbstractCovariance(ABC):
         return 0
 
     @property
+    def lower(self) -> Array:
+        """Bounds (m,) that θ must not cross, for the structures that leave their kind there."""
+        return np.full(self.n_parameters, -np.inf)
+
+    @property
     def linear_pattern(self) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
         """(rows, columns) with T[rows[i], columns[i]] = θ[i] and zero elsewhere, or None."""
         return None

@@ -47,6 +47,14 @@ class AbstractScaledCorrelation(AbstractCovariance):
     def n_parameters(self) -> int:
         return self.n_deviations + len(self.angle_names)
 
+    @property
+    def lower(self) -> Array:
+        # one negative deviation among three turns the signs of some correlations only
+        bounds = np.full(self.n_parameters, -np.inf)
+        if not self.common_deviation and self.n_columns > 2:
+            bounds[: self.n_deviations] = 0.0
+        return bounds
+
     def start(self) -> Array:
         return np.concatenate([np.ones(self.n_deviations), self.start_angles()])
 

@@ -16,7 +16,6 @@ Status = Literal["converged", "no_progress", "limit"]
 NEAR = 0.1
 
 
-
 class Evaluation(NamedTuple):
     """A point's value, gradient (m,), Hessian (m, m) and average information (m, m).
 
@@ -63,15 +62,17 @@ def minimize(
     *,
     tolerance: float = 1e-10,
     max_evaluations: int = 200,
+    lower: Floats | None = None,
     recenter: Callable[[Floats], tuple[Floats, Evaluation] | None] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Optimum:
     """Minimize from ``start`` until a Newton step promises less than ``tolerance``.
 
-    ``recenter`` may express a point that was reached in other coordinates of the same size.
-    The Hessian's eigenvalues enter by their absolute values, so that a step leaves a saddle;
-    the trust region keeps what the quadratic model has not earned.  What a Hessian that is
-    only the average information lacks is learned from the gradients along the way.
+    θ stays at or above ``lower`` (m,), where ``start`` lies.  ``recenter`` may express a
+    point that was reached in other coordinates of the same size.  The Hessian's eigenvalues
+    enter by their absolute values, so that a step leaves a saddle; the trust region keeps
+    what the quadratic model has not earned.  What a Hessian that is only the average
+    information lacks is learned from the gradients along the way.
     """
     theta = np.array(start, dtype=np.float64)
     here = evaluate(theta)
@@ -81,10 +82,12 @@ def minimize(
     status: Status = "limit"
     evaluations, disappointed = 1, False
     while evaluations < max_evaluations:
-        step, predicted = newton_step(here.gradient, here.information, radius)
+        room = None if lower is None else theta - lower
+        step, predicted = bounded_step(here.gradient, here.information, radius, room)
         near = predicted < NEAR or disappointed
         if near:
-            step, predicted = newton_step(here.gradient, here.hessian + correction, radius)
+            hessian = here.hessian + correction
+            step, predicted = bounded_step(here.gradient, hessian, radius, room)
         noise = rounding(here.value)
         if predicted < max(tolerance, noise):
             status = "converged"
@@ -142,6 +145,26 @@ def _secant(correction: Floats, step: Floats, change: Floats, hessian: Floats) -
         return correction
     updated: Floats = correction + np.outer(rest, rest) / product
     return updated
+
+
+def bounded_step(
+    gradient: Floats, hessian: Floats, radius: float, room: Floats | None
+) -> tuple[Floats, float]:
+    """The Newton step that goes down by no more than ``room`` (m,), and what it promises."""
+    if room is None:
+        return newton_step(gradient, hessian, radius)
+    step, predicted = np.zeros(len(gradient)), 0.0
+    free = ~((room <= 0.0) & (gradient > 0.0))
+    while True:
+        slope = gradient + hessian @ np.where(free, 0.0, step)
+        step[free], rest = newton_step(slope[free], hessian[np.ix_(free, free)], radius)
+        low = free & (step < -room)
+        if not low.any():
+            return step, predicted + rest
+        free &= ~low
+        step[low] = -room[low]
+        predicted = -float(gradient[~free] @ step[~free])
+        predicted -= 0.5 * float(step[~free] @ hessian[np.ix_(~free, ~free)] @ step[~free])
 
 
 def newton_step(gradient: Floats, hessian: Floats, radius: float) -> tuple[Floats, float]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.covariance.base import lower_root
-from mixedeffects.fitting.checks import BOUNDARY
-from mixedeffects.fitting.lmm import Objective, Problem
+from mixedeffects.covariance.base import AbstractCovariance, lower_root
+from mixedeffects.fitting.checks import BOUNDARY, GRADIENT
+from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.optimize import Evaluation, Optimum, minimize
+from mixedeffects.fitting.problem import Problem, Term
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +24,8 @@ SIMPLE = 6
 WIDE = 3.0
 # How far beside a saddle to start again: a standard deviation in units of σ.
 ESCAPE = 0.3
+# Parameters of a correlation, over its whole range, that are tried beside a zero deviation.
+ANGLES = np.linspace(-np.pi, np.pi, 33)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,15 @@ def _better(one: Optimum, other: Optimum) -> Optimum:
 def _minimize(
     objective: Objective, start: Floats, on_step: Callable[[int, float], None] | None
 ) -> Optimum:
-    optimum = minimize(objective, start, recenter=objective.rotate, on_step=on_step)
+    bounds = [t.covariance.lower for t in objective.problem.terms]
+    bounded = any(np.isfinite(b).any() for b in bounds)
+    optimum = minimize(
+        objective,
+        start,
+        lower=np.concatenate(bounds) if bounded else None,
+        recenter=objective.rotate,
+        on_step=on_step,
+    )
     theta, here = objective.upright(optimum.theta)
     return replace(optimum, theta=theta, gradient=here.gradient, hessian=here.hessian)
 
@@ -114,15 +125,16 @@ def solution_at(objective: Objective, optimum: Optimum) -> Solution:
 def _principal(objective: Objective, theta: Floats) -> Evaluation:
     """The optimum seen along the principal axes, where no free term's parameter is redundant.
 
-    Without the correlations of terms whose standard deviations are all zero.
+    Without what a bound holds, and without what changes nothing there: the correlations of
+    terms whose standard deviations are all zero, or those behind another that is ±1.
     """
     evaluation = objective.principal(theta)
     used = np.ones(len(theta), dtype=bool)
     for term in objective.problem.terms:
-        count = term.covariance.n_deviations
-        own = used[term.parameters]
-        if count and np.all(np.abs(theta[term.parameters][:count]) < SINGULAR):
-            own[count:] = False
+        if term.covariance.closure != "affine":
+            moved = np.linalg.norm(term.covariance.jacobian(theta[term.parameters]), axis=(1, 2))
+            held = _held(term, theta, evaluation.gradient)
+            used[term.parameters] = ~held & (moved > SINGULAR)
     inner = np.ix_(used, used)
     return Evaluation(
         evaluation.value,
@@ -132,11 +144,20 @@ def _principal(objective: Objective, theta: Floats) -> Evaluation:
     )
 
 
+def _held(term: Term, theta: Floats, gradient: Floats) -> NDArray[np.bool_]:
+    """Which of a term's parameters (m,) are at a bound that the likelihood pushes against."""
+    at_bound = theta[term.parameters] <= term.covariance.lower
+    held: NDArray[np.bool_] = at_bound & (gradient[term.parameters] > GRADIENT)
+    return held
+
+
 def zero_variances(objective: Objective, theta: Floats) -> tuple[ZeroVariance, ...]:
     """The directions in which a term's covariance is singular, with the derivative there.
 
     A free term's are the eigenvectors of the derivative on the null space; another term's
-    are its zero standard deviations (a correlation of ±1 shows in the curvature by θ).
+    are its zero standard deviations (a correlation of ±1 shows in the curvature by θ), with
+    the derivative by the deviation itself where a bound holds it.  A common deviation of
+    zero leaves the correlation free: the derivative is that with the most likely one.
     """
     found: list[ZeroVariance] = []
     for number, term in enumerate(objective.problem.terms):
@@ -148,13 +169,30 @@ def zero_variances(objective: Objective, theta: Floats) -> tuple[ZeroVariance, .
                 slope = null.T @ objective.by_covariance(theta)[number] @ null
                 slopes, along = np.linalg.eigh(slope)
                 axes = null @ along
-                found += [ZeroVariance(number, a, float(s)) for a, s in zip(axes.T, slopes, strict=True)]
+                found += [
+                    ZeroVariance(number, a, float(s)) for a, s in zip(axes.T, slopes, strict=True)
+                ]
             continue
         for i in np.flatnonzero(np.abs(own[: term.covariance.n_deviations]) < SINGULAR):
-            root = term.covariance.jacobian(own)[i]
-            slope = np.sum(objective.by_covariance(theta)[number] * (root @ root.T))
+            G = objective.by_covariance(theta)[number]
+            root = term.covariance.jacobian(_likeliest(term.covariance, own, G))[i]
+            slope = np.sum(G * (root @ root.T))
+            gradient = objective.upright(theta)[1].gradient
+            if _held(term, theta, gradient)[i]:
+                slope = gradient[term.parameters][i]
             found.append(ZeroVariance(number, np.linalg.norm(root, axis=1), float(slope)))
     return tuple(found)
+
+
+def _likeliest(covariance: AbstractCovariance, theta: Floats, G: Floats) -> Floats:
+    """θ (m,) whose common deviation is zero, with the correlation along which G falls most."""
+    if covariance.n_deviations != 1 or covariance.n_parameters != 2:
+        return theta
+    slopes = []
+    for angle in ANGLES:
+        root = covariance.factor(np.array([1.0, angle]))
+        slopes.append(np.sum(G * (root @ root.T)))
+    return np.array([theta[0], ANGLES[int(np.argmin(slopes))]])
 
 
 def is_singular(objective: Objective, theta: Floats) -> bool:
@@ -177,6 +215,8 @@ def _escape(objective: Objective, optimum: Optimum) -> Floats | None:
                 root = lower_root(np.hstack([T, ESCAPE * zero.direction[:, None]]))
                 theta[term.parameters] = term.covariance.parameters(root)
             else:
+                G = objective.by_covariance(optimum.theta)[zero.term]
+                own = _likeliest(term.covariance, own, G)
                 deviations = own[: term.covariance.n_deviations]
                 deviations[np.abs(deviations) < SINGULAR] = ESCAPE
                 theta[term.parameters] = own
