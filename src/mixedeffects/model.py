@@ -102,6 +102,8 @@ def fit(
     _check_option("on_check", on_check, ("warn", "error", "ignore"))
     _check_option("missing", missing, ("drop", "error"))
     known = _known_matrices(formula, data, sys._getframe(1))
+    if known and isinstance(data, Mapping):
+        data = {name: values for name, values in data.items() if name not in known}
     design = build_design(
         formula, data, weights=weights, offset=offset, missing=missing, known=known
     )

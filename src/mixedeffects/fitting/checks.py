@@ -59,14 +59,18 @@ def certify(
     exact
         Whether the Hessian is exact, or carried from the average information.
     """
-    checks = [_gradient(gradient, hessian), _curvature(hessian, exact)]
+    values, vectors = np.linalg.eigh(hessian) if len(hessian) else (np.ones(1), np.zeros((0, 1)))
+    checks = [_gradient(vectors.T @ gradient, values), _curvature(values, exact)]
     checks += [_boundary(name, slope, n_rows) for name, slope in zeros]
     return tuple(checks)
 
 
-def _gradient(gradient: Floats, hessian: Floats) -> Check:
-    value = decrement(gradient, hessian)
-    passed = bool(value <= GRADIENT)
+def _gradient(along: Floats, values: Floats) -> Check:
+    """``along`` (m,) the gradient along the Hessian's axes, ``values`` (m,) its eigenvalues."""
+    sizes = np.maximum(np.abs(values), 1e-10 * np.abs(values).max() + 1e-300)
+    # Length of the Newton step in standard errors (objective: −2 log-likelihood).
+    value = float(np.sqrt(0.5 * (along**2 / sizes).sum()))
+    passed = value <= GRADIENT
     message = (
         "a Newton step would move the parameters by less than a thousandth of a standard error"
         if passed
@@ -76,19 +80,7 @@ def _gradient(gradient: Floats, hessian: Floats) -> Check:
     return Check("gradient", passed, value, GRADIENT, message)
 
 
-def decrement(gradient: Floats, hessian: Floats) -> float:
-    """Length of the Newton step in standard errors (objective: −2 log-likelihood)."""
-    if len(gradient) == 0:
-        return 0.0
-    if not (np.all(np.isfinite(hessian)) and np.all(np.isfinite(gradient))):
-        return float("inf")
-    values, vectors = np.linalg.eigh(hessian)
-    values = np.maximum(np.abs(values), 1e-10 * np.abs(values).max() + 1e-300)
-    return float(np.sqrt(0.5 * ((vectors.T @ gradient) ** 2 / values).sum()))
-
-
-def _curvature(hessian: Floats, exact: bool) -> Check:
-    values = np.linalg.eigvalsh(hessian) if len(hessian) else np.ones(1)
+def _curvature(values: Floats, exact: bool) -> Check:
     least = float(values.min() / np.abs(values).max()) if np.any(values) else 0.0
     source = "exact Hessian" if exact else "average information"
     if least >= FLAT:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra._terms import express, slopes
 from mixedeffects.algebra.cholesky import BlockFactor, columns_of
 from mixedeffects.fitting.curvature import TraceCurvature
 from mixedeffects.fitting.optimize import Evaluation
@@ -54,11 +55,13 @@ class Objective:
     rotation Q that ``rotate`` sets to the principal axes of T: directions without variance
     then come last in the triangle T̃, where their parameters are not redundant.
 
+    ``exact`` allows the exact Hessian where it is affordable.
+
     The object owns the factor's workspace and remembers its last point, so it belongs to
     one fit and one thread.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, exact: bool = True) -> None:
         self.problem = problem
         self.factor = BlockFactor(problem.plan, problem.arranged)
         self._rotations = [np.eye(t.covariance.n_columns) for t in problem.terms]
@@ -67,11 +70,21 @@ class Objective:
         self._at = np.full(problem.n_parameters, np.nan)
         self._roots: list[Floats] | None = None
         counts = [t.covariance.n_parameters for t in problem.terms]
+        plan = problem.plan
+        self._places = [
+            (
+                int(plan.factor_ptr[t.grouping]),
+                int(plan.factor_ptr[t.grouping + 1]),
+                int(plan.factor_size[t.grouping]),
+                t.columns,
+            )
+            for t in problem.terms
+        ]
         self._owner = np.repeat([t.grouping for t in problem.terms], counts).astype(np.int32)
-        squares = problem.plan.factor_size.astype(np.int64)[self._owner] ** 2
+        squares = plan.factor_size.astype(np.int64)[self._owner] ** 2
         self._direction_ptr = np.concatenate([[0], np.cumsum(squares)]).astype(np.int64)
         self._directions = np.zeros(self._direction_ptr[-1])
-        small = problem.plan.offset[-1] <= EXACT and problem.n_parameters > 0
+        small = exact and plan.offset[-1] <= EXACT and problem.n_parameters > 0
         self._curvature = TraceCurvature(problem.plan, problem.arranged) if small else None
         for term, free in zip(problem.terms, self._free, strict=True):
             if free:
@@ -133,7 +146,7 @@ class Objective:
 
     def _turn(self, theta: Floats, upright: bool) -> tuple[Floats, Evaluation]:
         point = self._known_point(theta)
-        factors, slopes, moved = list(point.factors), list(point.slopes), theta.copy()
+        factors, halves, moved = list(point.factors), list(point.slopes), theta.copy()
         for number, term in enumerate(self.problem.terms):
             k = term.covariance.n_columns
             if not self._free[number] or k == 1:
@@ -147,9 +160,9 @@ class Objective:
                 axes, sizes, others = np.linalg.svd(T)
                 turn, inner = others.T, np.diag(sizes)
             self._rotations[number] = axes
-            factors[number], slopes[number] = axes @ inner, slopes[number] @ turn
+            factors[number], halves[number] = axes @ inner, halves[number] @ turn
             moved[term.parameters] = inner[_triangle_by_column(k)]
-        self._point = replace(point, factors=factors, slopes=slopes)
+        self._point = replace(point, factors=factors, slopes=halves)
         self._at = moved
         return moved, self._express(self._point, moved)
 
@@ -191,7 +204,7 @@ class Objective:
 
     def _factors(self, theta: Floats) -> list[Floats]:
         return [
-            rotation @ _floored(term.covariance.factor(theta[term.parameters]))
+            np.dot(rotation, _floored(term.covariance.factor(theta[term.parameters])))
             for term, rotation in zip(self.problem.terms, self._rotations, strict=True)
         ]
 
@@ -199,8 +212,8 @@ class Objective:
         problem, factor = self.problem, self.factor
         self._roots = None
         flat = np.zeros(len(factor.T))
-        for term, T in zip(problem.terms, factors, strict=True):
-            self._block(flat, term)[:] = T
+        for number, T in enumerate(factors):
+            self._block(flat, number)[:] = T
         if not np.all(np.isfinite(flat)) or factor.factorize(flat) != 0 or factor.rss <= 0.0:
             return np.inf
         dof = problem.dof
@@ -218,12 +231,11 @@ class Objective:
         factor.solve()
         factor.invert(problem.reml)
         traces, scores = factor.contract()
-        slopes, by_covariance = [], []
+        pairs = [
+            slopes(self._block(traces, number), self._block(scores, number), T, variance)
+            for number, T in enumerate(factors)
+        ]
         for term, T, free in zip(problem.terms, factors, self._free, strict=True):
-            slope = self._block(traces, term) - self._block(scores, term) @ T / variance
-            half = np.linalg.solve(T.T, slope.T)
-            slopes.append(slope)
-            by_covariance.append(0.5 * (half + half.T))
             if not free:
                 moved = term.covariance.jacobian(theta[term.parameters]) @ T.T
                 self._set_directions(term, moved + moved.transpose(0, 2, 1))
@@ -235,7 +247,12 @@ class Objective:
         if self._curvature is not None:
             curvature = 2.0 * information - self._traces(self._curvature)
         return Point(
-            value, factors, slopes, by_covariance, information - profiled, curvature - profiled
+            value,
+            factors,
+            [slope for slope, _ in pairs],
+            [by_covariance for _, by_covariance in pairs],
+            information - profiled,
+            curvature - profiled,
         )
 
     def _traces(self, curvature: TraceCurvature) -> Floats:
@@ -260,39 +277,38 @@ class Objective:
         gradient, correction = np.empty(m), np.zeros((m, m))
         carry = np.eye(m)
         for number, term in enumerate(self.problem.terms):
-            own, count = term.parameters, term.covariance.n_parameters
-            slope = point.slopes[number]
-            jacobian = self._rotations[number] @ term.covariance.jacobian(theta[own])
-            flat = jacobian.reshape(count, -1)
-            gradient[own] = 2.0 * (flat @ slope.ravel())
-            # ⟨g_Σ, Ṫ_kṪ_l' + Ṫ_lṪ_k'⟩
-            turned = (point.by_covariance[number] @ jacobian).reshape(count, -1)
-            correction[own, own] = 2.0 * (turned @ flat.T)
-            second = term.covariance.second(theta[own])
+            own = theta[term.parameters]
+            express(
+                term.covariance.jacobian(own),
+                self._rotations[number],
+                point.factors[number],
+                point.slopes[number],
+                point.by_covariance[number],
+                self._free[number],
+                term.first,
+                gradient,
+                correction,
+                carry,
+            )
+            second = term.covariance.second(own)
             if second is not None:
-                correction[own, own] += 2.0 * np.tensordot(second, slope, 2)
-            if self._free[number]:
-                moved = jacobian @ point.factors[number].T
-                rows, columns = _triangle(term.covariance.n_columns)
-                carry[own, own] = (moved + moved.transpose(0, 2, 1))[:, rows, columns].T
+                added = 2.0 * np.tensordot(second, point.slopes[number], 2)
+                correction[term.parameters, term.parameters] += added
         information = carry.T @ point.information @ carry + correction
         hessian = information
         if self._curvature is not None:
             hessian = carry.T @ point.curvature @ carry + correction
         return Evaluation(point.value, gradient, hessian, information)
 
-    def _block(self, flat: Floats, term: Term) -> Floats:
+    def _block(self, flat: Floats, number: int) -> Floats:
         """A term's (k, k) part of what is stored per grouping factor."""
-        plan = self.problem.plan
-        size = int(plan.factor_size[term.grouping])
-        start = int(plan.factor_ptr[term.grouping])
-        return flat[start : start + size * size].reshape(size, size)[term.columns, term.columns]
+        start, stop, size, columns = self._places[number]
+        return flat[start:stop].reshape(size, size)[columns, columns]
 
     def _set_directions(self, term: Term, directions: Floats) -> None:
         """Directions (m, k, k) of the term's TT', inside its grouping factor's matrix."""
         size = int(self.problem.plan.factor_size[term.grouping])
-        start = int(self._direction_ptr[term.first])
-        m = len(directions)
+        start, m = int(self._direction_ptr[term.first]), len(directions)
         view = self._directions[start : start + m * size * size].reshape(m, size, size)
         view[:, term.columns, term.columns] = directions
 
