@@ -394,7 +394,7 @@ class MixedFit:
         less = response if self.design.offset is None else response - self.design.offset
         _check_response(less, self.design.response)
         problem = with_response(self._problem, less)
-        solution = solve(problem, self._solution.optimum.theta)
+        solution = solve(problem, exact=False)
         design = replace(self.design, y=response)
         return _finish(design, problem, solution, on_check)
 

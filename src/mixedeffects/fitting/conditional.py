@@ -64,7 +64,7 @@ class ConditionalFactor:
         unpaired = np.flatnonzero(np.isnan(result))
         for start in range(0, len(unpaired), BATCH):
             rows = unpaired[start : start + BATCH]
-            result[rows] = self._solved(vertices[rows], z[rows], x[rows] * fixed)
+            result[rows] = self._solved(vertices[rows], z[rows], x[rows], fixed)
         return result
 
     def _rows(self, values: Sequence[Floats], codes: Sequence[Integers]) -> tuple[Floats, Integers]:
@@ -84,7 +84,7 @@ class ConditionalFactor:
             vertices[known, term.grouping] = position[codes[number][known]]
         return z, vertices
 
-    def _solved(self, vertices: Integers, z: Floats, x: Floats) -> Floats:
+    def _solved(self, vertices: Integers, z: Floats, x: Floats, fixed: bool) -> Floats:
         plan = self.problem.plan
         q, p = int(plan.offset[-1]), plan.n_fixed
         rhs = np.zeros((q + p, len(z)))
@@ -96,8 +96,7 @@ class ConditionalFactor:
                     rhs[at : at + plan.factor_size[f], row] = z[row, first[f] : first[f + 1]]
         rhs[q:] = x.T
         self._objective.factor.forward(rhs)
-        keep = slice(None) if np.any(x) else slice(0, q)
-        squares: Floats = (rhs[keep] ** 2).sum(axis=0)
+        squares: Floats = (rhs[: q + p * fixed] ** 2).sum(axis=0)
         return squares
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
+from mixedeffects.fitting.boundary import ZeroVariance
 from mixedeffects.fitting.checks import Check, certify
 from mixedeffects.fitting.optimize import Optimum
 from mixedeffects.fitting.problem import Problem, Term, original_coefficients
-from mixedeffects.fitting.solve import Solution, ZeroVariance
+from mixedeffects.fitting.solve import Solution
 
 Floats = NDArray[np.float64]
 

@@ -65,6 +65,7 @@ class Objective:
         self.problem = problem
         self.factor = BlockFactor(problem.plan, problem.arranged)
         self._rotations = [np.eye(t.covariance.n_columns) for t in problem.terms]
+        self._rotated = False
         self._free = [t.covariance.closure == "affine" for t in problem.terms]
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters, np.nan)
@@ -100,6 +101,11 @@ class Objective:
             for t in self.problem.terms
         ]
         return np.concatenate(starts) if starts else np.empty(0)
+
+    @property
+    def rotated(self) -> bool:
+        """Whether some term's parameters are along turned axes."""
+        return self._rotated
 
     @property
     def exact(self) -> bool:
@@ -162,6 +168,7 @@ class Objective:
             self._rotations[number] = axes
             factors[number], halves[number] = axes @ inner, halves[number] @ turn
             moved[term.parameters] = inner[_triangle_by_column(k)]
+        self._rotated = not upright
         self._point = replace(point, factors=factors, slopes=halves)
         self._at = moved
         return moved, self._express(self._point, moved)

@@ -80,12 +80,12 @@ def minimize(
     trace: list[Step] = []
     radius = 1.0 + float(np.linalg.norm(theta))
     status: Status = "limit"
-    evaluations, disappointed = 1, False
+    evaluations, disappointed, learned = 1, False, False
     while evaluations < max_evaluations:
         room = None if lower is None else theta - lower
         step, predicted = bounded_step(here.gradient, here.information, radius, room)
         near = predicted < NEAR or disappointed
-        if near:
+        if near and (learned or here.hessian is not here.information):
             hessian = here.hessian + correction
             step, predicted = bounded_step(here.gradient, hessian, radius, room)
         noise = rounding(here.value)
@@ -103,16 +103,17 @@ def minimize(
         disappointed = gain < 0.5
         radius = _next_radius(radius, gain, length)
         if accepted:
-            correction = (
-                _secant(correction, step, there.gradient - here.gradient, there.hessian)
-                if near
-                else np.zeros_like(correction)
-            )
+            change = there.gradient - here.gradient
             theta, here = theta + step, there
             moved = recenter(theta) if recenter is not None else None
+            learned = near and moved is None
+            correction = (
+                _secant(correction, step, change, here.hessian)
+                if learned
+                else np.zeros_like(correction)
+            )
             if moved is not None:
                 theta, here = moved
-                correction = np.zeros_like(correction)
             if on_step is not None:
                 on_step(evaluations, here.value)
         elif length < 1e-12 * (1.0 + float(np.linalg.norm(theta))):

@@ -78,9 +78,13 @@ def _gram(left: Floats, blocks: Floats, right: Floats) -> Floats:
     """Σ over blocks B of tr(E_a B E_b B'), (m_left, m_right)."""
     k, other = blocks.shape[1:]
     flat = blocks.reshape(len(blocks), k * other)
-    # products[i, j, p, q] = Σ B[i, j] B[p, q]
-    products = (flat.T @ flat).reshape(k, other, k, other)
-    gram: Floats = np.einsum("api,ijpq,bjq->ab", left, products, right, optimize=True)
+    # Σ B[i, j] B[p, q] as a matrix of pairs (i, p) by pairs (j, q)
+    pairs = (flat.T @ flat).reshape(k, other, k, other).transpose(0, 2, 1, 3)
+    gram: Floats = (
+        left.reshape(-1, k * k)
+        @ pairs.reshape(k * k, other * other)
+        @ right.reshape(-1, other * other).T
+    )
     return gram
 
 
