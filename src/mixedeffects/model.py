@@ -515,7 +515,12 @@ class MixedFit:
         )
 
     def _response(self, y: Any) -> Floats:
-        response = np.asarray(y, dtype=np.float64)
+        try:
+            if np.iscomplexobj(y):
+                raise TypeError
+            response = np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError("The new response must be real numbers, one for each row.") from None
         if response.shape == (self.design.n_rows,):
             response = response[self.design.rows]
         if response.shape != (self.nobs,):

@@ -53,8 +53,9 @@ def correlations(covariance: Floats) -> Floats:
     """Correlations (k, k); NaN where a variance is zero."""
     sd = np.sqrt(np.diagonal(covariance))
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation: Floats = covariance / np.outer(sd, sd)
-    return correlation
+        correlation = covariance / np.outer(sd, sd)
+    clipped: Floats = np.clip(correlation, -1.0, 1.0)
+    return clipped
 
 
 def modes_table(estimates: Estimates, factor: ConditionalFactor) -> dict[str, NDArray[Any]]:
