@@ -56,7 +56,7 @@ def test_moments_are_a_regression(kind, specs, weighted):
     solution = dense_moments(model, problem)
     residual = max(solution[-1], 0.05)
     at = 0
-    for covariance in moment_covariances(problem.products):
+    for covariance in moment_covariances(problem.moments, problem.products):
         k = len(covariance)
         rows, columns = np.tril_indices(k)
         expected = np.zeros((k, k))
@@ -80,7 +80,7 @@ def test_moments_find_the_variances_of_large_data():
         for t, c, n in zip(small.terms, (first, second), (300, 200), strict=True)
     ]
     problem = build_problem(y, np.ones((20_000, 1)), terms, reml=True, intercept=0)
-    one, other = moment_covariances(problem.products)
+    one, other = moment_covariances(problem.moments, problem.products)
     assert one[0, 0] == pytest.approx(4.0, rel=0.3)
     assert other[0, 0] == pytest.approx(0.25, rel=0.4)
 
@@ -88,7 +88,7 @@ def test_moments_find_the_variances_of_large_data():
 def test_dear_moments_are_left_out(monkeypatch):
     monkeypatch.setattr(start, "DEAR", 0)
     problem = problem_of(make_model("crossed", [Spec("us", 2, 0), Spec("us", 1, 1)], 1))
-    assert moment_covariances(problem.products) is None
+    assert start.moment_equations(problem.products) is None
     np.testing.assert_array_equal(Objective(problem).start(), [1.0, 0.0, 1.0, 1.0])
 
 

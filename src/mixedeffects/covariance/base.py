@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -99,10 +100,15 @@ class AbstractCovariance(ABC):
 
 def lower_root(factor: Array) -> Array:
     """The lower-triangular root (k, k) of T Tᵀ with a diagonal that is not negative."""
-    if np.any(np.triu(factor, 1)):
+    if factor[_above_diagonal(*factor.shape)].any():
         upper: Array = np.linalg.qr(factor.T).R
         factor = np.tril(upper.T)
     return factor * np.where(np.diagonal(factor) < 0, -1.0, 1.0)
+
+
+@lru_cache
+def _above_diagonal(rows: int, columns: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(rows, 1, columns)
 
 
 def column_deviations(factor: Array) -> Array:

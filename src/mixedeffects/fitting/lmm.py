@@ -93,13 +93,14 @@ class Objective:
 
     def start(self) -> Floats:
         """Where a fit begins: at the covariances that the moments suggest."""
-        moments = moment_covariances(self.problem.products)
-        starts = [
-            t.covariance.start()
-            if moments is None
-            else start_of(t.covariance, moments[t.grouping][t.columns, t.columns])
-            for t in self.problem.terms
-        ]
+        terms, equations = self.problem.terms, self.problem.moments
+        if equations is None:
+            starts = [t.covariance.start() for t in terms]
+        else:
+            moments = moment_covariances(equations, self.problem.products)
+            starts = [
+                start_of(t.covariance, moments[t.grouping][t.columns, t.columns]) for t in terms
+            ]
         return np.concatenate(starts) if starts else np.empty(0)
 
     @property

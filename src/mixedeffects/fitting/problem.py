@@ -25,6 +25,7 @@ from mixedeffects.algebra.crossproducts import (
 )
 from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis
 from mixedeffects.covariance import AbstractCovariance
+from mixedeffects.fitting.start import MomentEquations, moment_equations
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +71,7 @@ class Problem:
     products: Crossproducts
     plan: Plan
     arranged: ArrangedProducts
+    moments: MomentEquations | None
     n_rows: int
     n_parameters: int
     reml: bool
@@ -134,6 +136,7 @@ def build_problem(
         products=products,
         plan=plan,
         arranged=arrange(products, plan, relationships),
+        moments=moment_equations(products),
         n_rows=len(y),
         n_parameters=sum(t.covariance.n_parameters for t in terms),
         reml=reml,

@@ -7,6 +7,7 @@ projection off X: a rough answer in one pass over the cross-products, near enoug
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -23,22 +24,46 @@ LEAST, MOST = 0.01, 1e4
 DEAR = 2e8
 
 
-def moment_covariances(products: Crossproducts) -> list[Floats] | None:
-    """Σ_f/σ² (k, k) of each grouping factor, positive definite; None where they cost too much."""
+@dataclass(frozen=True, slots=True)
+class MomentEquations:
+    """The part of the equations that does not depend on y.
+
+    ``bases`` of the symmetric matrices, per grouping factor (m, k, k); ``ends`` of their
+    places among the unknowns, σ² last; ``inverse`` of the normal matrix.
+    """
+
+    bases: tuple[Floats, ...]
+    ends: NDArray[np.intp]
+    inverse: Floats
+
+
+def moment_equations(products: Crossproducts) -> MomentEquations | None:
+    """Equations of the covariances' moments; None where they would cost too much."""
     sizes = [d.shape[1] for d in products.diagonal]
-    bases = [_symmetric_basis(k) for k in sizes]
     cost = sum(len(p.blocks) * (sizes[p.first] * sizes[p.second]) ** 2 for p in products.pairs)
     cost += sum(len(d) * k**4 for d, k in zip(products.diagonal, sizes, strict=True))
     if cost > DEAR:
         return None
-    normal, moments = _normal_equations(products, bases)
-    solution, *_ = np.linalg.lstsq(normal, moments, rcond=1e-10)
-    total = products.corner[-1, -1] / products.n_rows
-    residual = max(float(solution[-1]), 0.05 * total)
+    bases = tuple(_symmetric_basis(k) for k in sizes)
     ends = np.cumsum([0] + [len(b) for b in bases])
+    normal = _normal_matrix(products, bases, ends)
+    inverse = np.linalg.pinv(normal, rcond=1e-10, hermitian=True)
+    return MomentEquations(bases, ends, cast(Floats, inverse))
+
+
+def moment_covariances(equations: MomentEquations, products: Crossproducts) -> list[Floats]:
+    """Σ_f/σ² (k, k) of each grouping factor, positive definite."""
+    moments = np.empty(len(equations.inverse))
+    places = list(zip(equations.ends[:-1], equations.ends[1:], equations.bases, strict=True))
+    for (a, b, basis), border in zip(places, products.border, strict=True):
+        s = border[:, :, -1]
+        moments[a:b] = basis.reshape(b - a, -1) @ (s.T @ s).ravel()
+    moments[-1] = products.corner[-1, -1]
+    solution = equations.inverse @ moments
+    residual = max(float(solution[-1]), 0.05 * moments[-1] / products.n_rows)
     return [
-        _bounded(np.tensordot(solution[a:b], basis, 1) / residual)
-        for a, b, basis in zip(ends[:-1], ends[1:], bases, strict=True)
+        _bounded((solution[a:b] @ basis.reshape(b - a, -1)).reshape(basis.shape[1:]) / residual)
+        for a, b, basis in places
     ]
 
 
@@ -52,17 +77,15 @@ def start_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
     return covariance.parameters(deviations[:, None] * covariance.factor(covariance.start()))
 
 
-def _normal_equations(products: Crossproducts, bases: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """⟨ZE_aZ', ZE_bZ'⟩ and y'ZE_aZ'y for the basis of every factor, then of the identity."""
-    ends = np.cumsum([0] + [len(b) for b in bases])
+def _normal_matrix(
+    products: Crossproducts, bases: Sequence[Floats], ends: NDArray[np.intp]
+) -> Floats:
+    """⟨ZE_aZ', ZE_bZ'⟩ for the basis of every factor, then of the identity."""
     normal = np.zeros((ends[-1] + 1, ends[-1] + 1))
-    moments = np.zeros(ends[-1] + 1)
     for f, (basis, diagonal) in enumerate(zip(bases, products.diagonal, strict=True)):
         own = slice(ends[f], ends[f + 1])
         normal[own, own] = _gram(basis, diagonal, basis)
         normal[own, -1] = normal[-1, own] = np.tensordot(basis, diagonal.sum(axis=0), 2)
-        s = products.border[f][:, :, -1]
-        moments[own] = np.tensordot(basis, s.T @ s, 2)
     for pair in products.pairs:
         first = slice(ends[pair.first], ends[pair.first + 1])
         second = slice(ends[pair.second], ends[pair.second + 1])
@@ -70,8 +93,7 @@ def _normal_equations(products: Crossproducts, bases: Sequence[Floats]) -> tuple
         normal[first, second] = block
         normal[second, first] = block.T
     normal[-1, -1] = products.n_rows
-    moments[-1] = products.corner[-1, -1]
-    return normal, moments
+    return normal
 
 
 def _gram(left: Floats, blocks: Floats, right: Floats) -> Floats:
