@@ -34,6 +34,17 @@ __all__ = ["MixedFit", "fit", "load"]
 Floats = NDArray[np.float64]
 OnCheck = Literal["warn", "error", "ignore"]
 
+# Values beyond this, or below its inverse, overflow or vanish when squared and summed.
+LARGEST = 1e140
+# Relative standard deviations from which no optimizer comes back.
+FARTHEST = 1e8
+# Weights that differ by more do not add up.
+WIDEST = 1e14
+# A response whose residual is this small a share of it has none, and a residual this small a
+# share of what the fixed effects leave has lost its digits among products.
+EXACT_FIT = 1e-13
+ROUNDING = 3e-6
+
 
 def fit(
     formula: str,
@@ -100,6 +111,7 @@ def fit(
     """
     _refuse(family, dispersion, zero_inflation, residual, quadrature)
     _check_option("on_check", on_check, ("warn", "error", "ignore"))
+    _check_switches(reml, progress)
     _check_option("missing", missing, ("drop", "error"))
     known = _known_matrices(formula, data, sys._getframe(1))
     if known and isinstance(data, Mapping):
@@ -394,6 +406,7 @@ class MixedFit:
         less = response if self.design.offset is None else response - self.design.offset
         _check_response(less, self.design.response)
         problem = with_response(self._problem, less)
+        _check_explained(problem, less, self.design.response)
         solution = solve(problem, exact=False)
         design = replace(self.design, y=response)
         return _finish(design, problem, solution, on_check)
@@ -576,6 +589,15 @@ def _check_option(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
         raise ModelError(f"{name}={value!r} is not one of {listed}.")
 
 
+def _check_switches(reml: Any, progress: Any) -> None:
+    if reml is not None and not isinstance(reml, bool | np.bool_):
+        raise ModelError(f"reml={reml!r} is not one of True, False, None.")
+    if progress is not None and not callable(progress):
+        raise ModelError(
+            f"progress={progress!r} cannot be called: give a function of (evaluations, objective)."
+        )
+
+
 def _known_matrices(formula: str, data: Any, caller: Any) -> dict[str, Any] | None:
     """Relationship matrices that the formula names: entries of a dict, else the caller's."""
     names = {t.argument for t in parse_formula(formula).random if t.argument is not None}
@@ -598,7 +620,7 @@ def _known_matrices(formula: str, data: Any, caller: Any) -> dict[str, Any] | No
 def _problem(design: Design, reml: bool) -> Problem:
     y = design.y if design.offset is None else design.y - design.offset
     _check_response(y, design.response)
-    _check_size(design)
+    _check_magnitudes(design)
     factors: dict[str, int] = {}
     terms = []
     for number, random in enumerate(design.random):
@@ -615,7 +637,7 @@ def _problem(design: Design, reml: bool) -> Problem:
                 relationship=random.matrix,
             )
         )
-    return build_problem(
+    problem = build_problem(
         y,
         design.X,
         terms,
@@ -623,6 +645,9 @@ def _problem(design: Design, reml: bool) -> Problem:
         weights=design.weights,
         intercept=design.x_names.index("Intercept") if design.has_intercept else None,
     )
+    _check_size(problem)
+    _check_explained(problem, y, design.response)
+    return problem
 
 
 def _times(random: Any) -> tuple[float, ...] | None:
@@ -630,6 +655,7 @@ def _times(random: Any) -> tuple[float, ...] | None:
 
 
 def _check_response(y: Floats, name: str) -> None:
+    _check_magnitude(f"The response {name!r}", y)
     if len(y) and np.ptp(y) <= 1e-13 * np.abs(y).max():
         raise ModelError(
             f"The response {name!r} is constant ({y[0]:g} in every row): there is no variation "
@@ -637,8 +663,49 @@ def _check_response(y: Floats, name: str) -> None:
         )
 
 
-def _check_size(design: Design) -> None:
-    n, p = design.X.shape
+def _check_magnitudes(design: Design) -> None:
+    for name, column in zip(design.x_names, design.X.T, strict=True):
+        _check_magnitude(f"Column {name!r}", column)
+    for random in design.random:
+        for name, column in zip(random.names, random.values.T, strict=True):
+            _check_magnitude(f"Column {name!r} of ({random.label})", column)
+    if (w := design.weights) is not None and w.max() > WIDEST * w.min():
+        raise DataError(
+            f"The weights range from {w.min():.3g} to {w.max():.3g}, more than the digits of a "
+            "number hold: rows of the least weight say nothing, drop them."
+        )
+
+
+def _check_magnitude(what: str, values: Floats) -> None:
+    """Refuse values whose squares a number cannot hold."""
+    size = max(float(values.max()), -float(values.min())) if len(values) else 0.0
+    if size > LARGEST or 0.0 < size < 1.0 / LARGEST:
+        raise DataError(
+            f"{what} has values up to {size:.3g}, whose squares a number cannot hold: use other "
+            "units."
+        )
+
+
+def _check_explained(problem: Problem, y: Floats, name: str) -> None:
+    size = np.abs(y).max(initial=0.0)
+    if problem.products.corner[-1, -1] == 0.0 or problem.scale <= EXACT_FIT * size:
+        raise ModelError(
+            f"The fixed effects explain the response {name!r} exactly: nothing is left for "
+            "random effects and residual. Is a covariate made from the response?"
+        )
+
+
+def _check_residual(solution: Solution, name: str) -> None:
+    if solution.sigma < ROUNDING:
+        raise ModelError(
+            f"The random effects explain the response {name!r} exactly: the residual variance is "
+            "not told from rounding. Is the response constant within groups? Then model one row "
+            "a group, or leave out the term."
+        )
+
+
+def _check_size(problem: Problem) -> None:
+    n, p = problem.n_rows, problem.plan.n_fixed
     if n <= p:
         raise ModelError(
             f"{n} rows are too few for {p} fixed effects: leave out terms or add data."
@@ -652,6 +719,8 @@ def _check_levels(random: Any, n: int) -> None:
             f"Grouping factor {random.group!r} has one level ({random.levels[0]!r}): a variance "
             f"between groups needs at least two. Leave out ({random.label})."
         )
+    # independent slopes are told apart by their covariates, one column at a time
+    k = 1 if random.structure == "diag" else k
     if random.matrix is None and random.structure != "ar1" and levels * k >= n:
         raise ModelError(
             f"Term ({random.label}) has {levels * k} random effects ({levels} levels of "
@@ -663,16 +732,27 @@ def _check_levels(random: Any, n: int) -> None:
 def _start(problem: Problem, start: Any) -> Floats | None:
     if start is None:
         return None
-    theta = np.asarray(start, dtype=np.float64)
+    try:
+        theta = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"start={start!r} is not numbers: give values of theta.") from None
     if theta.shape != (problem.n_parameters,) or not np.all(np.isfinite(theta)):
         raise ModelError(
             f"start needs {problem.n_parameters} finite values, one for each of theta; it has "
             f"shape {theta.shape}."
         )
-    return standardized_theta(problem.terms, theta)
+    if np.abs(theta).max(initial=0.0) < LARGEST:
+        theta = standardized_theta(problem.terms, theta)
+    if np.abs(theta).max(initial=0.0) > FARTHEST:
+        raise ModelError(
+            f"start={start!r} has standard deviations beyond {FARTHEST:g} times the residual's: "
+            "start nearer, or leave it out."
+        )
+    return theta
 
 
 def _finish(design: Design, problem: Problem, solution: Solution, on_check: OnCheck) -> MixedFit:
+    _check_residual(solution, design.response)
     names = [TermNames(r.label, r.group, r.structure, r.names, r.levels) for r in design.random]
     estimates = estimate(problem, solution, design.x_names, names)
     failed = [check for check in estimates.checks if not check.passed]

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 # standard error; curvature below this share of the largest is none.
 GRADIENT = 1e-3
 FLAT = 1e-10
+# A flat direction's curvature is rounding of about this share, of either sign.
+NOISE = 1e-6
 # The derivative by a zero variance, in units of the objective a unit of σ² (a column of unit
 # size), relative to the number of rows.
 BOUNDARY = -1e-7
@@ -85,7 +87,7 @@ def _curvature(values: Floats, exact: bool) -> Check:
     source = "exact Hessian" if exact else "average information"
     if least >= FLAT:
         message = f"a minimum in every direction ({source}); least eigenvalue over the largest"
-    elif least >= -FLAT:
+    elif least >= -NOISE:
         message = (
             "the likelihood is flat in some direction: the data cannot tell the variance "
             "parameters apart; simplify the random effects"

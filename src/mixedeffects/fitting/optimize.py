@@ -79,9 +79,9 @@ def minimize(
     correction = np.zeros_like(here.hessian)
     trace: list[Step] = []
     radius = 1.0 + float(np.linalg.norm(theta))
-    status: Status = "limit"
+    status: Status = "limit" if np.isfinite(here.value) else "no_progress"
     evaluations, disappointed, learned = 1, False, False
-    while evaluations < max_evaluations:
+    while status == "limit" and evaluations < max_evaluations:
         room = None if lower is None else theta - lower
         step, predicted = bounded_step(here.gradient, here.information, radius, room)
         near = predicted < NEAR or disappointed

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
+from mixedeffects.errors import ModelError
 from mixedeffects.fitting.boundary import (
     SINGULAR,
     ZeroVariance,
@@ -86,6 +87,11 @@ def _minimize(objective: Objective, start: Floats, on_step: OnStep | None) -> Op
         recenter=objective.rotate,
         on_step=on_step,
     )
+    if not np.isfinite(optimum.value):
+        raise ModelError(
+            "The likelihood cannot be computed where the fit starts: covariates, weights or start "
+            "are of very different sizes; bring them nearer to one."
+        )
     if not objective.rotated:
         return optimum
     theta, here = objective.upright(optimum.theta)
