@@ -69,5 +69,5 @@ def quantile(freedom: float, level: float) -> float:
 
 def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1)."""
-    if not 0.0 < level < 1.0:
+    if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise ModelError(f"level={level!r} is not between 0 and 1: a 95% interval is level=0.95.")
