@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mixedeffects.fitting.optimize import Evaluation, minimize, newton_step
+from mixedeffects.fitting.optimize import AWAY, Evaluation, minimize, newton_step
 
 
 def problem(value, gradient, hessian):
@@ -113,6 +113,31 @@ def test_information_far_from_the_hessian_still_converges():
     np.testing.assert_allclose(optimum.theta, [1, 1], atol=1e-4)
 
 
+@pytest.mark.parametrize("start", [(-1.2, 1.0), (0.3, 3.0), (-2.0, 0.0)])
+def test_bounds_hold(start):
+    """Rosenbrock with its second parameter at or above 2: the minimum lies on the bound."""
+    lower, seen = np.array([-np.inf, 2.0]), []
+
+    def evaluate(x):
+        seen.append(x[1])
+        return ROSENBROCK(x)
+
+    optimum = minimize(evaluate, np.maximum(start, lower), lower=lower)
+    assert optimum.status == "converged"
+    assert min(seen) >= 2.0
+    assert optimum.theta[1] == 2.0
+    assert optimum.gradient[1] > 0
+    assert optimum.gradient[0] == pytest.approx(0, abs=1e-4)
+    assert optimum.evaluations <= 30
+
+
+def test_bounds_far_away_change_nothing():
+    plain = minimize(ROSENBROCK, np.array([-1.2, 1.0]))
+    bounded = minimize(ROSENBROCK, np.array([-1.2, 1.0]), lower=np.full(2, -100.0))
+    np.testing.assert_array_equal(bounded.theta, plain.theta)
+    assert bounded.evaluations == plain.evaluations
+
+
 def test_limit_of_evaluations():
     optimum = minimize(ROSENBROCK, np.array([-1.2, 1.0]), max_evaluations=4)
     assert optimum.status == "limit"
@@ -150,7 +175,7 @@ def test_newton_step_solves_its_subproblem(seed):
     H = rng.normal(size=(4, 4))
     H, g = H + H.T, rng.normal(size=4)
     values, vectors = np.linalg.eigh(H)
-    absolute = (vectors * np.abs(values)) @ vectors.T
+    absolute = (vectors * np.where(values < 0, -AWAY * values, values)) @ vectors.T
     step, predicted = newton_step(g, H, 1e9)
     np.testing.assert_allclose(absolute @ step, -g, atol=1e-8)
     assert predicted == pytest.approx(-(g @ step + step @ absolute @ step / 2))

@@ -14,6 +14,8 @@ Status = Literal["converged", "no_progress", "limit"]
 
 # A step that promises less than this (objective: −2 log-likelihood) starts near the optimum.
 NEAR = 0.1
+# A step along negative curvature multiplies the distance from a saddle by 1 + 1/AWAY.
+AWAY = 0.25
 
 
 class Evaluation(NamedTuple):
@@ -169,11 +171,14 @@ def bounded_step(
 
 
 def newton_step(gradient: Floats, hessian: Floats, radius: float) -> tuple[Floats, float]:
-    """The step −(|H| + μ)⁻¹ g within ``radius``, and the decrease that it promises."""
+    """The step −(|H| + μ)⁻¹ g within ``radius``, and the decrease that it promises.
+
+    In |H| negative eigenvalues count by ``AWAY`` of their size.
+    """
     if len(gradient) == 0:
         return np.zeros(0), 0.0
     values, vectors = np.linalg.eigh(hessian)
-    values = np.abs(values)
+    values = np.where(values < 0.0, -AWAY * values, values)
     values = np.maximum(values, 1e-10 * values.max() + 1e-300)
     along = vectors.T @ gradient
     shifted = values
