@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,36 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects import saving
-from mixedeffects.covariance import build
 from mixedeffects.data.frames import make_table
 from mixedeffects.effects import predict as prediction
 from mixedeffects.effects.random import covariance_table, modes_table
-from mixedeffects.effects.simulate import draw_modes, draw_noise
+from mixedeffects.effects.residuals import Kind, residuals
+from mixedeffects.effects.rows import NewLevels, new_rows, own_rows
+from mixedeffects.effects.simulate import simulate
 from mixedeffects.errors import ConvergenceWarning, DataError, ModelError
-from mixedeffects.fitting.conditional import ConditionalFactor, coefficient_slopes
-from mixedeffects.fitting.estimates import Estimates, TermNames, estimate, standardized_theta
-from mixedeffects.fitting.problem import Problem, TermArrays, build_problem, with_response
-from mixedeffects.fitting.solve import Solution, solve
+from mixedeffects.fitting.checks import Check
+from mixedeffects.fitting.estimates import Estimates
+from mixedeffects.fitting.fit import Fit, completed, fit_design, problem_of, refit
+from mixedeffects.fitting.optimize import Optimum
 from mixedeffects.formula.design import Design, build_design
 from mixedeffects.formula.grammar import parse_formula
-from mixedeffects.inference.wald import check_level, coefficient_table, quantile
+from mixedeffects.inference.wald import check_level, coefficient_table
 from mixedeffects.show.summary import Summary, summarize
 
 __all__ = ["MixedFit", "fit", "load"]
 
 Floats = NDArray[np.float64]
 OnCheck = Literal["warn", "error", "ignore"]
-
-# Values beyond this, or below its inverse, overflow or vanish when squared and summed.
-LARGEST = 1e140
-# Relative standard deviations from which no optimizer comes back.
-FARTHEST = 1e8
-# Weights that differ by more do not add up.
-WIDEST = 1e14
-# A response whose residual is this small a share of it has none, and a residual this small a
-# share of what the fixed effects leave has lost its digits among products.
-EXACT_FIT = 1e-13
-ROUNDING = 3e-6
 
 
 def fit(
@@ -119,9 +108,8 @@ def fit(
     design = build_design(
         formula, data, weights=weights, offset=offset, missing=missing, known=known
     )
-    problem = _problem(design, reml is None or bool(reml))
-    solution = solve(problem, _start(problem, start), on_step=progress)
-    return _finish(design, problem, solution, on_check)
+    fitted = fit_design(design, reml is None or bool(reml), start, progress)
+    return MixedFit(_judged(fitted, on_check))
 
 
 class MixedFit:
@@ -158,17 +146,8 @@ class MixedFit:
 
     family = "gaussian"
 
-    def __init__(
-        self, design: Design, problem: Problem, solution: Solution, estimates: Estimates
-    ) -> None:
-        self.design = design
-        self.estimates = estimates
-        self._problem = problem
-        self._solution = solution
-        self._conditional: ConditionalFactor | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_conditional": None}
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
 
     def __repr__(self) -> str:
         kind = "REML" if self.reml else "ML"
@@ -178,6 +157,14 @@ class MixedFit:
         )
 
     # -- values ---------------------------------------------------------------------------
+
+    @property
+    def design(self) -> Design:
+        return self._fit.design
+
+    @property
+    def estimates(self) -> Estimates:
+        return self._fit.estimates
 
     @property
     def formula(self) -> str:
@@ -232,11 +219,11 @@ class MixedFit:
         return self.estimates.converged
 
     @property
-    def optimum(self) -> Any:
+    def optimum(self) -> Optimum:
         return self.estimates.optimum
 
     @property
-    def checks(self) -> tuple[Any, ...]:
+    def checks(self) -> tuple[Check, ...]:
         return self.estimates.checks
 
     @property
@@ -267,7 +254,7 @@ class MixedFit:
 
     def ranef(self) -> Any:
         """Table of the conditional modes with their conditional standard deviations."""
-        return self._table(modes_table(self.estimates, self._factor()))
+        return self._table(modes_table(self.estimates, self._fit.factor))
 
     def confint(self, method: str = "wald", level: float = 0.95, df: str = "asymptotic") -> Any:
         """Table of confidence intervals of the fixed effects."""
@@ -279,9 +266,9 @@ class MixedFit:
 
     def fitted(self) -> Any:
         """Xβ̂ + Zb̂ + offset of the rows used; a Series with their labels for pandas data."""
-        return self._labelled(self._fitted())
+        return self._labelled(prediction.fitted_values(self._fit))
 
-    def residuals(self, kind: Literal["response", "pearson", "scaled"] = "response") -> Any:
+    def residuals(self, kind: Kind = "response") -> Any:
         """Residuals of the rows used.
 
         Parameters
@@ -290,10 +277,7 @@ class MixedFit:
             ``"response"``, y − fitted; ``"pearson"``, times √weight; ``"scaled"``, that over σ.
         """
         _check_option("kind", kind, ("response", "pearson", "scaled"))
-        residuals = self.design.y - self._fitted()
-        if kind != "response" and self.design.weights is not None:
-            residuals = residuals * np.sqrt(self.design.weights)
-        return self._labelled(residuals / self.sigma if kind == "scaled" else residuals)
+        return self._labelled(residuals(self._fit, kind))
 
     def predict(
         self,
@@ -302,12 +286,12 @@ class MixedFit:
         random: prediction.Random = "conditional",
         interval: prediction.Interval | None = None,
         std_error: bool = False,
-        new_levels: Literal["error", "population", "sample"] = "error",
+        new_levels: NewLevels = "error",
         scale: Literal["response", "link"] = "response",
         level: float = 0.95,
         include_theta: bool = False,
         offset: Any = None,
-        seed: int | np.random.Generator | None = None,
+        seed: prediction.Seed = None,
     ) -> Any:
         """Predictions for new data, or for the rows used.
 
@@ -346,35 +330,25 @@ class MixedFit:
         _check_option("new_levels", new_levels, ("error", "population", "sample"))
         _check_option("scale", scale, ("response", "link"))
         check_level(level)
-        needs_random = random == "conditional" or interval == "prediction"
-        rows, complete, frame = self._rows(data, needs_random, random, new_levels, offset)
-        modes = [t.modes for t in self.estimates.terms] if random == "conditional" else []
-        drawn = None
-        if random == "conditional" and new_levels == "sample":
-            counts = [int(c.max(initial=-1)) + 1 for c in rows.new_codes]
-            drawn = draw_modes(
-                self.estimates, counts, [None] * len(counts), np.random.default_rng(seed)
-            )
-        estimate_ = prediction.mean(rows, self.beta, modes, drawn)
-        if interval is None and not std_error:
-            return _spread(estimate_, complete)
-        variance = prediction.variance(rows, self.estimates, self._factor(), random, interval)
-        if include_theta:
-            variance = variance + self._theta_variance(rows, random)
-        se = np.sqrt(variance)
-        columns = {"estimate": estimate_, "std_error": se}
-        if interval is not None:
-            half = quantile(np.inf, level) * se
-            columns |= {"conf_low": estimate_ - half, "conf_high": estimate_ + half}
-        table = {name: _spread(column, complete) for name, column in columns.items()}
-        return make_table(table, frame, frame.index)
+        request = prediction.Request(
+            random, interval, std_error, new_levels, level, include_theta, seed
+        )
+        if data is None:
+            rows = own_rows(self._fit)
+        else:
+            unseen = new_levels if random == "conditional" else "population"
+            rows = new_rows(self._fit, data, request.needs_random, unseen, offset)
+        columns = prediction.predict(self._fit, rows, request)
+        if len(columns) == 1:
+            return columns["estimate"]
+        return make_table(columns, rows.frame, rows.frame.index)
 
     def simulate(
         self,
         n: int | None = None,
         *,
         random: Literal["marginal", "conditional"] = "marginal",
-        seed: int | np.random.Generator | None = None,
+        seed: prediction.Seed = None,
     ) -> Floats:
         """Responses drawn from the fitted model for the rows used.
 
@@ -392,8 +366,7 @@ class MixedFit:
         ndarray (nobs,) or (n, nobs)
         """
         _check_option("random", random, ("marginal", "conditional"))
-        rng = np.random.default_rng(seed)
-        draws = np.stack([self._simulate(random, rng) for _ in range(1 if n is None else n)])
+        draws = simulate(self._fit, 1 if n is None else n, random, np.random.default_rng(seed))
         return draws[0] if n is None else draws
 
     def refit(self, y: Any, *, on_check: OnCheck = "warn") -> MixedFit:
@@ -402,14 +375,7 @@ class MixedFit:
         The pattern's analysis and all cross-products but those of y are reused.
         """
         _check_option("on_check", on_check, ("warn", "error", "ignore"))
-        response = self._response(y)
-        less = response if self.design.offset is None else response - self.design.offset
-        _check_response(less, self.design.response)
-        problem = with_response(self._problem, less)
-        _check_explained(problem, less, self.design.response)
-        solution = solve(problem, exact=False)
-        design = replace(self.design, y=response)
-        return _finish(design, problem, solution, on_check)
+        return MixedFit(_judged(refit(self._fit, y), on_check))
 
     # -- shown ----------------------------------------------------------------------------
 
@@ -421,8 +387,8 @@ class MixedFit:
         df, level
             Of the tests and intervals, as in ``fixef``.
         """
-        residuals = np.asarray(self.residuals("scaled"))
-        return summarize(self.design, self.estimates, residuals, df, level)
+        scaled = residuals(self._fit, "scaled")
+        return summarize(self.design, self.estimates, scaled, df, level)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
@@ -435,14 +401,9 @@ class MixedFit:
         OSError
             If the file cannot be written; one that was there stays as it was.
         """
-        saving.write(path, saving.SavedFit(self.design, self.reml, self._solution.optimum))
+        saving.write(path, saving.SavedFit(self.design, self.reml, self.optimum))
 
     # -- parts ----------------------------------------------------------------------------
-
-    def _factor(self) -> ConditionalFactor:
-        if self._conditional is None:
-            self._conditional = ConditionalFactor(self._problem, self._solution.optimum.theta)
-        return self._conditional
 
     def _table(self, columns: Mapping[str, Any]) -> Any:
         return make_table(columns, self.design.frame)
@@ -455,97 +416,6 @@ class MixedFit:
 
         return pd.Series(values, index=index[self.design.rows])
 
-    def _own_rows(self) -> prediction.Rows:
-        design = self.design
-        return prediction.Rows(
-            X=design.X[:, self.estimates.kept],
-            values=tuple(r.values for r in design.random),
-            codes=tuple(r.codes for r in design.random),
-            new_codes=tuple(np.full_like(r.codes, -1) for r in design.random),
-            offset=design.offset,
-        )
-
-    def _fitted(self) -> Floats:
-        modes = [t.modes for t in self.estimates.terms]
-        return prediction.mean(self._own_rows(), self.beta, modes)
-
-    def _rows(
-        self, data: Any, needs_random: bool, random: str, new_levels: Any, offset: Any
-    ) -> tuple[prediction.Rows, NDArray[np.bool_], Any]:
-        if data is None:
-            frame = self.design.frame
-            index = None if frame.index is None else frame.index[self.design.rows]
-            rows = self._own_rows()
-            return rows, np.ones(self.nobs, dtype=bool), replace(frame, index=index)
-        new = self.design.spec.apply(
-            data,
-            new_levels=new_levels if random == "conditional" else "population",
-            random=needs_random,
-            offset=offset,
-        )
-        keep = new.complete
-        rows = prediction.Rows(
-            X=new.X[keep][:, self.estimates.kept],
-            values=tuple(np.ascontiguousarray(r.values[keep]) for r in new.random)
-            or tuple(np.zeros((int(keep.sum()), len(t.names))) for t in self.estimates.terms),
-            codes=tuple(r.codes[keep] for r in new.random)
-            or tuple(np.full(int(keep.sum()), -1, np.int32) for _ in self.estimates.terms),
-            new_codes=tuple(r.new_codes[keep] for r in new.random),
-            offset=None if new.offset is None else new.offset[keep],
-        )
-        return rows, keep, new.frame
-
-    def _theta_variance(self, rows: prediction.Rows, random: str) -> Floats:
-        """J Cov(θ̂) J' of the predictions, Cov(θ̂) = 2H⁻¹ over the parameters off the boundary."""
-        slopes = coefficient_slopes(self._problem, self._solution.optimum.theta)
-        jacobian = np.column_stack(
-            [
-                prediction.mean(
-                    replace(rows, offset=None), beta, modes if random == "conditional" else []
-                )
-                for beta, modes in slopes
-            ]
-            or [np.zeros((len(rows.X), 0))]
-        )
-        values, vectors = np.linalg.eigh(self._solution.optimum.hessian)
-        free = values > 1e-8 * np.abs(values).max(initial=0.0)
-        along = jacobian @ vectors[:, free]
-        variance: Floats = (2.0 * along**2 / values[free]).sum(axis=1)
-        return variance
-
-    def _simulate(self, random: str, rng: np.random.Generator) -> Floats:
-        rows, design = self._own_rows(), self.design
-        modes = [t.modes for t in self.estimates.terms]
-        if random == "marginal":
-            modes = draw_modes(
-                self.estimates,
-                [len(t.levels) for t in self.estimates.terms],
-                [r.matrix for r in design.random],
-                rng,
-            )
-        return prediction.mean(rows, self.beta, modes) + draw_noise(
-            self.nobs, self.sigma, design.weights, rng
-        )
-
-    def _response(self, y: Any) -> Floats:
-        try:
-            if np.iscomplexobj(y):
-                raise TypeError
-            response = np.asarray(y, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise DataError("The new response must be real numbers, one for each row.") from None
-        if response.shape == (self.design.n_rows,):
-            response = response[self.design.rows]
-        if response.shape != (self.nobs,):
-            raise DataError(
-                f"The new response has shape {np.shape(y)}; {self.nobs} values are needed, one for "
-                f"each row used (or {self.design.n_rows}, one for each row of the data)."
-            )
-        if not np.all(np.isfinite(response)):
-            row = int(np.flatnonzero(~np.isfinite(response))[0])
-            raise DataError(f"The new response is not finite at position {row}.")
-        return response
-
 
 def load(path: str | Path) -> MixedFit:
     """Read a fit that ``fit.save(path)`` wrote; nothing is optimized again, no code is run.
@@ -557,8 +427,8 @@ def load(path: str | Path) -> MixedFit:
         or its objective is not what its data and parameters give.
     """
     saved = saving.read(path)
-    problem = _problem(saved.design, saved.reml)
-    return _finish(saved.design, problem, saving.resume(problem, saved), "ignore")
+    problem = problem_of(saved.design, saved.reml)
+    return MixedFit(completed(saved.design, problem, saving.resume(problem, saved)))
 
 
 # -- steps of fit() ------------------------------------------------------------------------
@@ -617,145 +487,9 @@ def _known_matrices(formula: str, data: Any, caller: Any) -> dict[str, Any] | No
     return found or None
 
 
-def _problem(design: Design, reml: bool) -> Problem:
-    y = design.y if design.offset is None else design.y - design.offset
-    _check_response(y, design.response)
-    _check_magnitudes(design)
-    factors: dict[str, int] = {}
-    terms = []
-    for number, random in enumerate(design.random):
-        _check_levels(random, len(y))
-        key = random.group if random.matrix is None else f"known {number}"
-        terms.append(
-            TermArrays(
-                values=random.values,
-                codes=random.codes,
-                n_levels=len(random.levels),
-                covariance=build(random.structure, len(random.names), _times(random)),
-                intercept=random.names.index("Intercept") if "Intercept" in random.names else None,
-                factor=factors.setdefault(key, len(factors)),
-                relationship=random.matrix,
-            )
-        )
-    problem = build_problem(
-        y,
-        design.X,
-        terms,
-        reml=reml,
-        weights=design.weights,
-        intercept=design.x_names.index("Intercept") if design.has_intercept else None,
-    )
-    _check_size(problem)
-    _check_explained(problem, y, design.response)
-    return problem
-
-
-def _times(random: Any) -> tuple[float, ...] | None:
-    return None if random.positions is None else tuple(map(float, random.positions))
-
-
-def _check_response(y: Floats, name: str) -> None:
-    _check_magnitude(f"The response {name!r}", y)
-    if len(y) and np.ptp(y) <= 1e-13 * np.abs(y).max():
-        raise ModelError(
-            f"The response {name!r} is constant ({y[0]:g} in every row): there is no variation "
-            "to model."
-        )
-
-
-def _check_magnitudes(design: Design) -> None:
-    for name, column in zip(design.x_names, design.X.T, strict=True):
-        _check_magnitude(f"Column {name!r}", column)
-    for random in design.random:
-        for name, column in zip(random.names, random.values.T, strict=True):
-            _check_magnitude(f"Column {name!r} of ({random.label})", column)
-    if (w := design.weights) is not None and w.max() > WIDEST * w.min():
-        raise DataError(
-            f"The weights range from {w.min():.3g} to {w.max():.3g}, more than the digits of a "
-            "number hold: rows of the least weight say nothing, drop them."
-        )
-
-
-def _check_magnitude(what: str, values: Floats) -> None:
-    """Refuse values whose squares a number cannot hold."""
-    size = max(float(values.max()), -float(values.min())) if len(values) else 0.0
-    if size > LARGEST or 0.0 < size < 1.0 / LARGEST:
-        raise DataError(
-            f"{what} has values up to {size:.3g}, whose squares a number cannot hold: use other "
-            "units."
-        )
-
-
-def _check_explained(problem: Problem, y: Floats, name: str) -> None:
-    size = np.abs(y).max(initial=0.0)
-    if problem.products.corner[-1, -1] == 0.0 or problem.scale <= EXACT_FIT * size:
-        raise ModelError(
-            f"The fixed effects explain the response {name!r} exactly: nothing is left for "
-            "random effects and residual. Is a covariate made from the response?"
-        )
-
-
-def _check_residual(solution: Solution, name: str) -> None:
-    if solution.sigma < ROUNDING:
-        raise ModelError(
-            f"The random effects explain the response {name!r} exactly: the residual variance is "
-            "not told from rounding. Is the response constant within groups? Then model one row "
-            "a group, or leave out the term."
-        )
-
-
-def _check_size(problem: Problem) -> None:
-    n, p = problem.n_rows, problem.plan.n_fixed
-    if n <= p:
-        raise ModelError(
-            f"{n} rows are too few for {p} fixed effects: leave out terms or add data."
-        )
-
-
-def _check_levels(random: Any, n: int) -> None:
-    levels, k = len(random.levels), len(random.names)
-    if levels < 2 and random.matrix is None:
-        raise ModelError(
-            f"Grouping factor {random.group!r} has one level ({random.levels[0]!r}): a variance "
-            f"between groups needs at least two. Leave out ({random.label})."
-        )
-    # independent slopes are told apart by their covariates, one column at a time
-    k = 1 if random.structure == "diag" else k
-    if random.matrix is None and random.structure != "ar1" and levels * k >= n:
-        raise ModelError(
-            f"Term ({random.label}) has {levels * k} random effects ({levels} levels of "
-            f"{random.group!r} × {k}) for {n} observations: they cannot be told from the "
-            "residual. Leave out slopes or the term."
-        )
-
-
-def _start(problem: Problem, start: Any) -> Floats | None:
-    if start is None:
-        return None
-    try:
-        theta = np.asarray(start, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ModelError(f"start={start!r} is not numbers: give values of theta.") from None
-    if theta.shape != (problem.n_parameters,) or not np.all(np.isfinite(theta)):
-        raise ModelError(
-            f"start needs {problem.n_parameters} finite values, one for each of theta; it has "
-            f"shape {theta.shape}."
-        )
-    if np.abs(theta).max(initial=0.0) < LARGEST:
-        theta = standardized_theta(problem.terms, theta)
-    if np.abs(theta).max(initial=0.0) > FARTHEST:
-        raise ModelError(
-            f"start={start!r} has standard deviations beyond {FARTHEST:g} times the residual's: "
-            "start nearer, or leave it out."
-        )
-    return theta
-
-
-def _finish(design: Design, problem: Problem, solution: Solution, on_check: OnCheck) -> MixedFit:
-    _check_residual(solution, design.response)
-    names = [TermNames(r.label, r.group, r.structure, r.names, r.levels) for r in design.random]
-    estimates = estimate(problem, solution, design.x_names, names)
-    failed = [check for check in estimates.checks if not check.passed]
+def _judged(fit: Fit, on_check: OnCheck) -> Fit:
+    """The fit, after what its user wants done where the certificate does not hold."""
+    failed = [check for check in fit.estimates.checks if not check.passed]
     if failed and on_check != "ignore":
         message = "; ".join(
             f"{c.name}: {c.value:.3g} (tolerance {c.tolerance:.3g}): {c.message}" for c in failed
@@ -767,12 +501,4 @@ def _finish(design: Design, problem: Problem, solution: Solution, on_check: OnCh
             ConvergenceWarning,
             stacklevel=3,
         )
-    return MixedFit(design, problem, solution, estimates)
-
-
-def _spread(values: Floats, complete: NDArray[np.bool_]) -> Floats:
-    if complete.all():
-        return values
-    result = np.full(len(complete), np.nan)
-    result[complete] = values
-    return result
+    return fit

@@ -1,34 +1,33 @@
-"""New responses, and random effects of new levels, drawn from a fit."""
+"""New responses drawn from a fit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.fitting.estimates import Estimates
+from mixedeffects.effects.modes import draw_modes, draw_noise
+from mixedeffects.effects.predict import fitted_values, mean
+from mixedeffects.effects.rows import own_rows
+from mixedeffects.fitting.fit import Fit
 
 Floats = NDArray[np.float64]
 
 
-def draw_modes(
-    estimates: Estimates,
-    n_levels: Sequence[int],
-    relationships: Sequence[Floats | None],
-    rng: np.random.Generator,
-) -> list[Floats]:
-    """b (L, k) of each term from N(0, Σ), or N(0, Σ ⊗ K) where levels are related."""
-    drawn = []
-    for term, count, relationship in zip(estimates.terms, n_levels, relationships, strict=True):
-        b = rng.standard_normal((count, len(term.factor))) @ (estimates.sigma * term.factor).T
-        if relationship is not None:
-            b = np.linalg.cholesky(relationship) @ b
-        drawn.append(b)
-    return drawn
-
-
-def draw_noise(n: int, sigma: float, weights: Floats | None, rng: np.random.Generator) -> Floats:
-    """Residuals (n,) with variance σ²/w."""
-    noise: Floats = sigma * rng.standard_normal(n)
-    return noise if weights is None else noise / np.sqrt(weights)
+def simulate(
+    fit: Fit, n: int, random: Literal["marginal", "conditional"], rng: np.random.Generator
+) -> Floats:
+    """n responses (n, nobs); ``"marginal"`` draws new random effects for each."""
+    estimates, design, rows = fit.estimates, fit.design, own_rows(fit)
+    counts = [len(term.levels) for term in estimates.terms]
+    matrices = [term.matrix for term in design.random]
+    draws = np.empty((n, estimates.nobs))
+    for i in range(n):
+        expected = (
+            mean(rows, estimates.beta, draw_modes(estimates, counts, matrices, rng))
+            if random == "marginal"
+            else fitted_values(fit)
+        )
+        draws[i] = expected + draw_noise(estimates.nobs, estimates.sigma, design.weights, rng)
+    return draws

@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 # Relative variances are kept within these bounds, away from the stationary point at zero.
 LEAST, MOST = 0.01, 1e4
+# Share of the normal matrix's diagonal that is added to it.
+RIDGE = 1e-9
 # Beyond this many multiplications the identity is the cheaper start.
 DEAR = 2e8
 
@@ -47,8 +49,9 @@ def moment_equations(products: Crossproducts) -> MomentEquations | None:
     bases = tuple(_symmetric_basis(k) for k in sizes)
     ends = np.cumsum([0] + [len(b) for b in bases])
     normal = _normal_matrix(products, bases, ends)
-    inverse = np.linalg.pinv(normal, rcond=1e-10, hermitian=True)
-    return MomentEquations(bases, ends, cast(Floats, inverse))
+    # What the moments cannot tell apart, such as confounded factors, is shared out.
+    normal.flat[:: len(normal) + 1] += RIDGE * (normal.diagonal() + normal.diagonal().mean())
+    return MomentEquations(bases, ends, cast(Floats, np.linalg.inv(normal)))
 
 
 def moment_covariances(equations: MomentEquations, products: Crossproducts) -> list[Floats]:

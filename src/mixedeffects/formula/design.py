@@ -262,7 +262,8 @@ def _complete(
     return complete, dropped
 
 
-def _response(parsed: ParsedFormula, values: Values) -> tuple[Array, MatrixSpec]:
+def _response(parsed: ParsedFormula, values: Values) -> tuple[Array, MatrixSpec | str]:
+    """The response (n,) and how it is made: a column's name where it is nothing else."""
     (formula,) = parsed.response_formulas
     for name in formula_columns([formula]):
         column = values.columns[name]
@@ -275,6 +276,9 @@ def _response(parsed: ParsedFormula, values: Values) -> tuple[Array, MatrixSpec]
             )
             raise DataError(f"The response column {name!r} holds {kind_of(column)}. {way_out}")
         values.check_finite(name)
+    if isinstance(parsed.response_node, Name):
+        name = parsed.response_node.value
+        return values.columns[name].values.copy(), name
     matrix, spec = build_matrix(formula, values, f"The response {parsed.response!r}")
     return matrix[:, 0], spec
 
@@ -310,4 +314,4 @@ def _weights(given: tuple[str, Array] | None, values: Values) -> Array | None:
             f"{shown} is {kind} in row {row}; weights are positive. A row of weight zero says"
             " nothing: drop it."
         )
-    return numbers
+    return numbers.copy()  # a fit must not change with the user's data

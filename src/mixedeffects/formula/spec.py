@@ -82,7 +82,7 @@ class DesignSpec:
     Attributes
     ----------
     parsed : ParsedFormula
-    response : MatrixSpec
+    response : MatrixSpec, or str for a plain column
     fixed : MatrixSpec
     random : tuple of RandomSpec
         In the order of the design.
@@ -97,7 +97,7 @@ class DesignSpec:
     """
 
     parsed: ParsedFormula
-    response: MatrixSpec
+    response: MatrixSpec | str
     fixed: MatrixSpec
     random: tuple[RandomSpec, ...]
     offsets: tuple[MatrixSpec, ...]
@@ -149,7 +149,7 @@ class DesignSpec:
         kept = columns if complete.all() else columns.take(rows)
         values = Values(kept, self.parsed.text, dict(self.levels), rows=rows, fitted=True)
         total = self._total_offset(values, offset, given, rows)
-        y = self.response.evaluate(values)[:, 0] if need_response else None
+        y = self._response(values) if need_response else None
         return NewDesign(
             _spread(self.fixed.evaluate(values), complete),
             tuple(_apply_random(s, values, complete, new_levels) for s in self.random * random),
@@ -168,12 +168,22 @@ class DesignSpec:
             )
         return self.offset if offset is None else offset
 
+    @property
+    def _response_columns(self) -> tuple[str, ...]:
+        return (self.response,) if isinstance(self.response, str) else self.response.columns
+
+    def _response(self, values: Values) -> Array:
+        if isinstance(self.response, str):
+            y: Array = values.columns[self.response].values
+            return y
+        return self.response.evaluate(values)[:, 0]
+
     def _read(self, new_data: Any, response: bool, random: bool, offset: Any) -> Columns:
         names = [*self.fixed.columns]
         names += [c for spec in self.offsets for c in spec.columns]
         names += [offset] if isinstance(offset, str) else []
         names += self.parsed.random_columns if random else ()
-        names += self.response.columns if response else ()
+        names += self._response_columns if response else ()
         source = open_source(new_data) if not isinstance(new_data, Columns) else new_data
         if not names:
             # any column tells the number of rows

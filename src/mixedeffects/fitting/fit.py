@@ -1,0 +1,176 @@
+"""A fit: what was asked, what was solved, what was estimated; how one comes about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.covariance import build
+from mixedeffects.errors import DataError, ModelError
+from mixedeffects.fitting.conditional import ConditionalFactor
+from mixedeffects.fitting.estimates import Estimates, TermNames, estimate, standardized_theta
+from mixedeffects.fitting.problem import Problem, TermArrays, build_problem, with_response
+from mixedeffects.fitting.refusals import (
+    LARGEST,
+    check_explained,
+    check_levels,
+    check_magnitudes,
+    check_residual,
+    check_response,
+    check_size,
+)
+from mixedeffects.fitting.solve import Solution, solve
+from mixedeffects.formula.design import Design
+from mixedeffects.formula.effects import RandomDesign
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, float], None]
+
+# Relative standard deviations from which no optimizer comes back.
+FARTHEST = 1e8
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Everything that is known of a fit; whatever is asked of it later is a function of this."""
+
+    design: Design
+    problem: Problem
+    solution: Solution
+    estimates: Estimates
+
+    @cached_property
+    def factor(self) -> ConditionalFactor:
+        """The factored system at the optimum, made when first asked for."""
+        return ConditionalFactor(self.problem, self.solution.optimum.theta)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "factor"}
+
+
+def fit_design(
+    design: Design, reml: bool, start: Any = None, progress: Progress | None = None
+) -> Fit:
+    """Fit a design; ``start`` is θ (m,) of the user's columns, or None.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be estimated from these data.
+    """
+    problem = problem_of(design, reml)
+    solution = solve(problem, _start(problem, start), on_step=progress)
+    return completed(design, problem, solution)
+
+
+def refit(fit: Fit, y: Any) -> Fit:
+    """The same model of another response: nobs values, or one for each row of the data.
+
+    Raises
+    ------
+    DataError
+        If ``y`` is not such numbers.
+    """
+    design = replace(fit.design, y=_response(fit.design, y))
+    y = _modelled(design)
+    problem = with_response(fit.problem, y)
+    check_explained(problem, y, design.response)
+    return completed(design, problem, solve(problem, exact=False))
+
+
+def completed(design: Design, problem: Problem, solution: Solution) -> Fit:
+    """A solution with its estimates in the user's units and names."""
+    check_residual(solution, design.response)
+    names = [TermNames(r.label, r.group, r.structure, r.names, r.levels) for r in design.random]
+    return Fit(design, problem, solution, estimate(problem, solution, design.x_names, names))
+
+
+def problem_of(design: Design, reml: bool) -> Problem:
+    """The design as standardized arrays, if it can be fitted."""
+    y = _modelled(design)
+    check_magnitudes(design)
+    factors: dict[str, int] = {}
+    terms = []
+    for number, random in enumerate(design.random):
+        check_levels(random, len(y))
+        key = random.group if random.matrix is None else f"known {number}"
+        terms.append(
+            TermArrays(
+                values=random.values,
+                codes=random.codes,
+                n_levels=len(random.levels),
+                covariance=build(random.structure, len(random.names), _times(random)),
+                intercept=random.names.index("Intercept") if "Intercept" in random.names else None,
+                factor=factors.setdefault(key, len(factors)),
+                relationship=random.matrix,
+            )
+        )
+    problem = build_problem(
+        y,
+        design.X,
+        terms,
+        reml=reml,
+        weights=design.weights,
+        intercept=design.x_names.index("Intercept") if design.has_intercept else None,
+    )
+    check_size(problem)
+    check_explained(problem, y, design.response)
+    return problem
+
+
+def _modelled(design: Design) -> Floats:
+    """The response less its offset, checked."""
+    y = design.y if design.offset is None else design.y - design.offset
+    check_response(y, design.response)
+    return y
+
+
+def _times(random: RandomDesign) -> tuple[float, ...] | None:
+    return None if random.positions is None else tuple(map(float, random.positions))
+
+
+def _start(problem: Problem, start: Any) -> Floats | None:
+    if start is None:
+        return None
+    try:
+        theta = np.asarray(start, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"start={start!r} is not numbers: give values of theta.") from None
+    if theta.shape != (problem.n_parameters,) or not np.all(np.isfinite(theta)):
+        raise ModelError(
+            f"start needs {problem.n_parameters} finite values, one for each of theta; it has "
+            f"shape {theta.shape}."
+        )
+    if np.abs(theta).max(initial=0.0) < LARGEST:
+        theta = standardized_theta(problem.terms, theta)
+    if np.abs(theta).max(initial=0.0) > FARTHEST:
+        raise ModelError(
+            f"start={start!r} has standard deviations beyond {FARTHEST:g} times the residual's: "
+            "start nearer, or leave it out."
+        )
+    return theta
+
+
+def _response(design: Design, y: Any) -> Floats:
+    try:
+        if np.iscomplexobj(y):
+            raise TypeError
+        response = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError("The new response must be real numbers, one for each row.") from None
+    if response.shape == (design.n_rows,):
+        response = response[design.rows]
+    if response.shape != (len(design.rows),):
+        raise DataError(
+            f"The new response has shape {np.shape(y)}; {len(design.rows)} values are needed, one "
+            f"for each row used (or {design.n_rows}, one for each row of the data)."
+        )
+    if not np.all(np.isfinite(response)):
+        row = int(np.flatnonzero(~np.isfinite(response))[0])
+        raise DataError(f"The new response is not finite at position {row}.")
+    return response

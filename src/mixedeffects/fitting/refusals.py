@@ -1,0 +1,104 @@
+"""Models and data that cannot be fitted, refused in words before or after the fact."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.errors import DataError, ModelError
+from mixedeffects.fitting.problem import Problem
+from mixedeffects.fitting.solve import Solution
+from mixedeffects.formula.design import Design
+from mixedeffects.formula.effects import RandomDesign
+
+Floats = NDArray[np.float64]
+
+# Values beyond this, or below its inverse, overflow or vanish when squared and summed.
+LARGEST = 1e140
+# Weights that differ by more do not add up.
+WIDEST = 1e14
+# A response whose residual is this small a share of it has none, and a residual this small a
+# share of what the fixed effects leave has lost its digits among products.
+EXACT_FIT = 1e-13
+ROUNDING = 3e-6
+
+
+def check_response(y: Floats, name: str) -> None:
+    """Refuse a response (n,) that is constant, or too large or small to square."""
+    _check_magnitude(f"The response {name!r}", y)
+    if len(y) and np.ptp(y) <= 1e-13 * np.abs(y).max():
+        raise ModelError(
+            f"The response {name!r} is constant ({y[0]:g} in every row): there is no variation "
+            "to model."
+        )
+
+
+def check_magnitudes(design: Design) -> None:
+    """Refuse covariates and weights that cannot be squared and summed."""
+    for name, column in zip(design.x_names, design.X.T, strict=True):
+        _check_magnitude(f"Column {name!r}", column)
+    for random in design.random:
+        for name, column in zip(random.names, random.values.T, strict=True):
+            _check_magnitude(f"Column {name!r} of ({random.label})", column)
+    if (w := design.weights) is not None and w.max() > WIDEST * w.min():
+        raise DataError(
+            f"The weights range from {w.min():.3g} to {w.max():.3g}, more than the digits of a "
+            "number hold: rows of the least weight say nothing, drop them."
+        )
+
+
+def _check_magnitude(what: str, values: Floats) -> None:
+    """Refuse values whose squares a number cannot hold."""
+    size = max(float(values.max()), -float(values.min())) if len(values) else 0.0
+    if size > LARGEST or 0.0 < size < 1.0 / LARGEST:
+        raise DataError(
+            f"{what} has values up to {size:.3g}, whose squares a number cannot hold: use other "
+            "units."
+        )
+
+
+def check_explained(problem: Problem, y: Floats, name: str) -> None:
+    """Refuse a response that the fixed effects explain exactly."""
+    size = np.abs(y).max(initial=0.0)
+    if problem.products.corner[-1, -1] == 0.0 or problem.scale <= EXACT_FIT * size:
+        raise ModelError(
+            f"The fixed effects explain the response {name!r} exactly: nothing is left for "
+            "random effects and residual. Is a covariate made from the response?"
+        )
+
+
+def check_residual(solution: Solution, name: str) -> None:
+    """Refuse a fit whose residual is rounding."""
+    if solution.sigma < ROUNDING:
+        raise ModelError(
+            f"The random effects explain the response {name!r} exactly: the residual variance is "
+            "not told from rounding. Is the response constant within groups? Then model one row "
+            "a group, or leave out the term."
+        )
+
+
+def check_size(problem: Problem) -> None:
+    """Refuse more fixed effects than rows can tell."""
+    n, p = problem.n_rows, problem.plan.n_fixed
+    if n <= p:
+        raise ModelError(
+            f"{n} rows are too few for {p} fixed effects: leave out terms or add data."
+        )
+
+
+def check_levels(random: RandomDesign, n: int) -> None:
+    """Refuse a term whose effects cannot be told from a constant or from the residual."""
+    levels, k = len(random.levels), len(random.names)
+    if levels < 2 and random.matrix is None:
+        raise ModelError(
+            f"Grouping factor {random.group!r} has one level ({random.levels[0]!r}): a variance "
+            f"between groups needs at least two. Leave out ({random.label})."
+        )
+    # independent slopes are told apart by their covariates, one column at a time
+    k = 1 if random.structure == "diag" else k
+    if random.matrix is None and random.structure != "ar1" and levels * k >= n:
+        raise ModelError(
+            f"Term ({random.label}) has {levels * k} random effects ({levels} levels of "
+            f"{random.group!r} × {k}) for {n} observations: they cannot be told from the "
+            "residual. Leave out slopes or the term."
+        )
