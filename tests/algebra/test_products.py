@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mixedeffects.algebra._products import level_products, pair_products
 
 from designs import KINDS, codes_of
+from mixedeffects.algebra._products import level_products, pair_products
 from mixedeffects.algebra.crossproducts import Grouping, crossproducts, replace_response
 
 UNWEIGHTED = np.empty(0)
