@@ -344,6 +344,16 @@ CASES = {
         DataError,
         ["weights is negative in row 3", "positive"],
     ),
+    "complex weights": (
+        lambda: fit(weights=np.full(N, 1 + 2j)),
+        DataError,
+        ["weights must be a column's name or real numbers"],
+    ),
+    "complex offset": (
+        lambda: fit(offset=np.full(N, 1 + 2j)),
+        DataError,
+        ["offset must be a column's name or real numbers"],
+    ),
     "infinite weight": (
         lambda: fit(weights=weights_with(np.inf)),
         DataError,

@@ -192,7 +192,7 @@ def test_missing_weights_drop_rows(data):
         (np.r_[np.ones(N - 1), np.inf], "weights is infinite in row 23"),
         (np.ones(3), "weights has shape (3,), but the data have 24 rows"),
         (2.0, "weights has shape ()"),
-        (["a"] * N, "weights must be a column's name or numbers"),
+        (["a"] * N, "weights must be a column's name or real numbers"),
         ("f", "weights: column 'f' holds text"),
         ("W", "Did you mean 'w'?"),
     ],

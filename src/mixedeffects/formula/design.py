@@ -17,7 +17,7 @@ from mixedeffects.formula.matrix import MatrixSpec, build_matrix
 from mixedeffects.formula.spec import DesignSpec
 from mixedeffects.formula.terms import formula_columns, has_intercept
 from mixedeffects.formula.tree import Name
-from mixedeffects.formula.values import Values, kind_of
+from mixedeffects.formula.values import Values, kind_of, row_numbers
 
 __all__ = ["Design", "build_design"]
 
@@ -133,7 +133,7 @@ def build_design(
     extra = {"weights": weights, "offset": offset}
     columns = _read(parsed, data, extra)
     arrays = {
-        name: _vector(name, value, columns.n_rows)
+        name: row_numbers(name, value, columns.n_rows)
         for name, value in extra.items()
         if value is not None and not isinstance(value, str)
     }
@@ -221,19 +221,6 @@ def _check_known(parsed: ParsedFormula, known: Mapping[str, Any] | None) -> None
 def _read(parsed: ParsedFormula, data: Any, extra: Mapping[str, Any]) -> Columns:
     names = [*parsed.columns, *(v for v in extra.values() if isinstance(v, str))]
     return read_columns(data, names)
-
-
-def _vector(name: str, values: Any, n_rows: int) -> Array:
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} must be a column's name or numbers, one a row.") from None
-    if array.shape != (n_rows,):
-        raise DataError(
-            f"{name} has shape {array.shape}, but the data have {n_rows} rows: give one number a"
-            " row of the data, also of rows with missing values."
-        )
-    return array
 
 
 def _complete(

@@ -15,7 +15,7 @@ from mixedeffects.formula.effects import RandomSpec
 from mixedeffects.formula.grammar import ParsedFormula
 from mixedeffects.formula.grouping import new_labels
 from mixedeffects.formula.matrix import MatrixSpec
-from mixedeffects.formula.values import Values, listed
+from mixedeffects.formula.values import Values, listed, row_numbers
 
 __all__ = ["DesignSpec", "NewDesign", "NewLevels", "NewRandom", "complete_rows"]
 
@@ -141,7 +141,7 @@ class DesignSpec:
         """
         offset = self._offset(offset)
         columns = self._read(new_data, need_response, random, offset)
-        given = None if offset is None or isinstance(offset, str) else _vector(offset, columns)
+        given = None if offset is None or isinstance(offset, str) else row_numbers("offset", offset, columns.n_rows)
         complete = complete_rows(columns)
         if given is not None:
             complete &= ~np.isnan(given)
@@ -209,13 +209,6 @@ def complete_rows(columns: Columns) -> NDArray[np.bool_]:
     for column in columns.columns.values():
         complete &= ~column.missing
     return complete
-
-
-def _vector(values: Any, columns: Columns) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (columns.n_rows,):
-        raise DataError(f"offset has shape {array.shape}, but the data have {columns.n_rows} rows.")
-    return array
 
 
 def _spread(values: Array, complete: NDArray[np.bool_]) -> Array:

@@ -15,8 +15,9 @@ from mixedeffects.formula.tree import Constant, Name, Node, column_names
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NotFiniteError", "Values", "kind_of", "listed", "match_levels"]
+__all__ = ["NotFiniteError", "Values", "kind_of", "listed", "match_levels", "row_numbers"]
 
+Array = NDArray[np.float64]
 Levels = dict[str, NDArray[Any]]
 
 _KINDS = {"string": "text", "category": "categories", "boolean": "booleans", "temporal": "dates"}
@@ -217,3 +218,25 @@ def listed(labels: Iterable[object]) -> str:
     """The first ten labels, and how many there are beyond."""
     shown = [repr(str(label)) for label in labels]
     return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "")
+
+
+def row_numbers(name: str, values: Any, n_rows: int) -> Array:
+    """An argument as real numbers (n_rows,).
+
+    Raises
+    ------
+    DataError
+        If it is not one number a row.
+    """
+    try:
+        if np.iscomplexobj(values):
+            raise TypeError
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{name} must be a column's name or real numbers, one a row.") from None
+    if array.shape != (n_rows,):
+        raise DataError(
+            f"{name} has shape {array.shape}, but the data have {n_rows} rows: give one number a"
+            " row of the data, also of rows with missing values."
+        )
+    return array
