@@ -302,7 +302,7 @@ class MixedFit:
         random
             ``"conditional"`` on the groups' estimated effects, or ``"population"``.
         interval
-            ``"confidence"`` for the mean, ``"prediction"`` for a new observation.
+            ``"confidence"`` for the mean, ``"prediction"`` for a new observation of weight one.
         std_error
             Whether to return a table with standard errors.
         new_levels

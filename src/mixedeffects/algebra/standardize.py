@@ -6,6 +6,7 @@ where that is not enough orthonormalized, before their products are formed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +17,8 @@ Floats = NDArray[np.float64]
 
 # R's qr() calls a column aliased when this share of its norm is left; so do we.
 ALIASED = 1e-7
+# Rows that are worked on at a time.
+BLOCK = 1 << 16
 # Below this share the Gram matrix has lost half of its digits: decide by a QR instead.
 DOUBTFUL = 1e-4
 
@@ -75,18 +78,29 @@ def _centred_scaled(
 ) -> tuple[Floats, Floats, Floats]:
     """Columns (values − shift)/scale of unit size; the intercept stays all ones."""
     n, k = values.shape
-    w = np.ones(n) if weights is None else weights
-    total = w.sum()
-    shift = np.zeros(k)
+    columns = np.empty((n, k))
+    total = float(n) if weights is None else float(weights.sum())
+    shift, squares = np.zeros(k), np.zeros(k)
     if intercept is not None:
-        shift = (w @ values) / total
+        for rows, w in _blocks(n, weights):
+            shift += w @ values[rows] / total
         shift[intercept] = 0.0
-    columns = values - shift
-    spread = np.sqrt((w @ columns**2) / total)
+    for rows, w in _blocks(n, weights):
+        block = np.subtract(values[rows], shift, out=columns[rows])
+        squares += w @ block**2
+    spread = np.sqrt(squares / total)
     # What is left of a constant is rounding, which must not be blown up.
     scale = np.where(spread > 1e-13 * np.hypot(spread, shift), spread, 1.0)
     columns /= scale
     return columns, shift, scale
+
+
+def _blocks(n: int, weights: Floats | None) -> Iterator[tuple[slice, Floats]]:
+    """Slices of rows that stay in the cache, with their weights."""
+    ones = np.ones(min(n, BLOCK))
+    for start in range(0, n, BLOCK):
+        rows = slice(start, min(start + BLOCK, n))
+        yield rows, ones[: rows.stop - start] if weights is None else weights[rows]
 
 
 def _centring_map(

@@ -141,7 +141,9 @@ class DesignSpec:
         """
         offset = self._offset(offset)
         columns = self._read(new_data, need_response, random, offset)
-        given = None if offset is None or isinstance(offset, str) else row_numbers("offset", offset, columns.n_rows)
+        given = None
+        if offset is not None and not isinstance(offset, str):
+            given = row_numbers("offset", offset, columns.n_rows)
         complete = complete_rows(columns)
         if given is not None:
             complete &= ~np.isnan(given)
