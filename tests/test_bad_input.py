@@ -796,3 +796,11 @@ def test_text_streams_are_no_data():
 def test_unknown_arguments_are_pythons_own_error():
     with pytest.raises(TypeError, match="REML"):
         me.fit(FORMULA, DATA, REML=False)
+
+
+def test_a_factor_beyond_the_memory_is_refused(monkeypatch):
+    from mixedeffects.fitting import refusals
+
+    monkeypatch.setattr(refusals, "_physical_memory", lambda: 1000)
+    with pytest.raises(ModelError, match=r"needs .* GB for its factor .* leave out one"):
+        fit()

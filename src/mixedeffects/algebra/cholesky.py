@@ -72,6 +72,12 @@ class Plan:
         return int(self.offset[-1] - self.offset[self.n_leading])
 
     @property
+    def memory(self) -> int:
+        """Bytes of the factor and its selected inverse."""
+        order = self.n_dense + self.n_fixed + 1
+        return 16 * (order * order + int(self.panel_ptr[-1]))
+
+    @property
     def way(self) -> str:
         """How the factorization goes, in one sentence."""
         total, leading = len(self.size), self.n_leading

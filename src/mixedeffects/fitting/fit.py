@@ -20,6 +20,7 @@ from mixedeffects.fitting.refusals import (
     check_explained,
     check_levels,
     check_magnitudes,
+    check_memory,
     check_residual,
     check_response,
     check_size,
@@ -119,6 +120,7 @@ def problem_of(design: Design, reml: bool) -> Problem:
         intercept=design.x_names.index("Intercept") if design.has_intercept else None,
     )
     check_size(problem)
+    check_memory(problem)
     check_explained(problem, y, design.response)
     return problem
 

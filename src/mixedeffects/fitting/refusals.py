@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -84,6 +86,25 @@ def check_size(problem: Problem) -> None:
         raise ModelError(
             f"{n} rows are too few for {p} fixed effects: leave out terms or add data."
         )
+
+
+def check_memory(problem: Problem) -> None:
+    """Refuse a factor that this machine cannot hold."""
+    needed, present = problem.plan.memory, _physical_memory()
+    if present is not None and needed > present:
+        raise ModelError(
+            f"This model needs {needed / 1e9:,.0f} GB for its factor ({problem.plan.way}), and the "
+            f"machine has {present / 1e9:,.0f} GB: leave out one of the crossed factors, or fit a "
+            "part of the data."
+        )
+
+
+def _physical_memory() -> int | None:
+    """Bytes of memory, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def check_levels(random: RandomDesign, n: int) -> None:
