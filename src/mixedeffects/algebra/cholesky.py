@@ -252,6 +252,8 @@ def _others(leading: Ints, struct_vertices: Ints, n: int) -> Ints:
 
     Columns that are used together then lie together in memory.
     """
+    if len(leading) == n:
+        return np.empty(0, dtype=np.int32)
     rest = np.ones(n, dtype=bool)
     rest[leading] = False
     touch = np.full(n, len(struct_vertices), dtype=np.int64)
@@ -261,6 +263,8 @@ def _others(leading: Ints, struct_vertices: Ints, n: int) -> Ints:
 
 
 def _sorted_segments(pointers: Longs, values: Ints, bound: int) -> Ints:
+    if len(values) == 0:
+        return values
     segment = np.repeat(np.arange(len(pointers) - 1, dtype=np.int64), np.diff(pointers))
     return (np.sort(segment * bound + values) - segment * bound).astype(np.int32)
 
@@ -296,6 +300,8 @@ def _locate(
 ) -> Ints:
     """Panel columns of the blocks whose earlier vertex is leading; 0 for the others."""
     column = np.zeros(len(block_row), dtype=np.int32)
+    if len(block_row) == 0:
+        return column
     count = int(block_ptr[n_leading])
     n = len(block_ptr)
     early = np.repeat(np.arange(n_leading, dtype=np.int64), np.diff(block_ptr[: n_leading + 1]))

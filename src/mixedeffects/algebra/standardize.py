@@ -82,10 +82,10 @@ def _centred_scaled(
     total = float(n) if weights is None else float(weights.sum())
     shift, squares = np.zeros(k), np.zeros(k)
     if intercept is not None:
-        for rows, w in _blocks(n, weights):
+        for rows, w in row_blocks(n, weights):
             shift += w @ values[rows] / total
         shift[intercept] = 0.0
-    for rows, w in _blocks(n, weights):
+    for rows, w in row_blocks(n, weights):
         block = np.subtract(values[rows], shift, out=columns[rows])
         squares += w @ block**2
     spread = np.sqrt(squares / total)
@@ -95,7 +95,7 @@ def _centred_scaled(
     return columns, shift, scale
 
 
-def _blocks(n: int, weights: Floats | None) -> Iterator[tuple[slice, Floats]]:
+def row_blocks(n: int, weights: Floats | None) -> Iterator[tuple[slice, Floats]]:
     """Slices of rows that stay in the cache, with their weights."""
     ones = np.ones(min(n, BLOCK))
     for start in range(0, n, BLOCK):

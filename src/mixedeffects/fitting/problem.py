@@ -23,7 +23,7 @@ from mixedeffects.algebra.crossproducts import (
     crossproducts,
     replace_response,
 )
-from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis
+from mixedeffects.algebra.standardize import FixedBasis, fixed_basis, random_basis, row_blocks
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.fitting.start import MomentEquations, moment_equations
 
@@ -181,16 +181,20 @@ def _take_off_least_squares(
     columns: Floats, y: Floats, weights: Floats | None
 ) -> tuple[Floats, Floats, float]:
     """Least-squares coefficients, and the residual in units of its own size."""
-    coefficients = np.zeros(columns.shape[1])
-    residual = y
-    w = np.ones(len(y)) if weights is None else weights
-    weighted = columns if weights is None else columns * weights[:, None]
-    gram = weighted.T @ columns
-    for _ in range(2 if columns.shape[1] else 0):  # the second pass removes rounding
-        more = np.linalg.solve(gram, weighted.T @ residual)
-        coefficients = coefficients + more
-        residual = residual - columns @ more
-    scale = float(np.sqrt(w @ residual**2 / len(y)))
+    n, p = columns.shape
+    coefficients, gram, residual = np.zeros(p), np.zeros((p, p)), y.copy()
+    for rows, w in row_blocks(n, weights):
+        gram += columns[rows].T @ (columns[rows] * w[:, None])
+    for _ in range(2 if p else 0):  # the second pass removes rounding
+        moments = np.zeros(p)
+        for rows, w in row_blocks(n, weights):
+            moments += (w * residual[rows]) @ columns[rows]
+        more = np.linalg.solve(gram, moments)
+        coefficients += more
+        for rows, _w in row_blocks(n, weights):
+            residual[rows] -= columns[rows] @ more
+    square = sum(float(w @ residual[rows] ** 2) for rows, w in row_blocks(n, weights))
+    scale = float(np.sqrt(square / n))
     if not scale > 0.0:
         scale = 1.0
     return coefficients, residual / scale, scale
