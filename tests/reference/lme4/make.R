@@ -32,6 +32,6 @@ for (i in seq_along(formulas)) for (reml in c(TRUE, FALSE)) for (extra in c("", 
     logLik(m), sum(fixef(m)), sum(sqrt(diag(as.matrix(vcov(m))))), sigma(m), sum(fitted(m)^2),
     sum(sapply(effects, function(e) sum(abs(as.matrix(e))))), sum(sapply(effects, condsd))
   )
-  cat(i, reml, extra, sprintf("%.10g", numbers), sep = ",")
+  cat(i, reml, extra, sprintf("%.15g", numbers), sep = ",")
   cat("\n")
 }
