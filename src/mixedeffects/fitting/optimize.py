@@ -17,6 +17,9 @@ NEAR = 0.1
 # A step along negative curvature multiplies the distance from a saddle by 1 + 1/AWAY.
 AWAY = 0.25
 
+# What an optimum must be below a known one to be looked for (objective: −2 log-likelihood).
+WORTH = 1e-5
+
 
 class Evaluation(NamedTuple):
     """A point's value, gradient (m,), Hessian (m, m) and average information (m, m).
@@ -66,6 +69,7 @@ def minimize(
     max_evaluations: int = 200,
     lower: Floats | None = None,
     recenter: Callable[[Floats], tuple[Floats, Evaluation] | None] | None = None,
+    known: float = np.inf,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Optimum:
     """Minimize from ``start`` until a Newton step promises less than ``tolerance``.
@@ -74,7 +78,8 @@ def minimize(
     point that was reached in other coordinates of the same size.  The Hessian's eigenvalues
     enter by their absolute values, so that a step leaves a saddle; the trust region keeps
     what the quadratic model has not earned.  What a Hessian that is only the average
-    information lacks is learned from the gradients along the way.
+    information lacks is learned from the gradients along the way.  The search is given up once
+    the model promises no less than a ``known`` value.
     """
     theta = np.array(start, dtype=np.float64)
     here = evaluate(theta)
@@ -93,6 +98,9 @@ def minimize(
         noise = rounding(here.value)
         if predicted < max(tolerance, noise):
             status = "converged"
+            break
+        if predicted < NEAR and here.value - predicted > known - WORTH:
+            status = "no_progress"
             break
         there = evaluate(theta + step)
         evaluations += 1

@@ -28,10 +28,12 @@ OnStep = Callable[[int, float], None]
 
 # Deviations below this, in units of σ, are looked at: saddles, zeros, other optima.
 SMALL = 10 * SINGULAR
-# With more parameters than this, a singular optimum may be one of several: a second start
-# from large variances finds the others.
+# With more parameters than this, a singular optimum may be one of several: starts from large and
+# from small variances find the others.
 SIMPLE = 6
-WIDE = 3.0
+SIZES = (3.0, 0.3)
+# No further start after this many evaluations.
+PATIENCE = 28
 # How far beside a saddle to start again: a standard deviation in units of σ.
 ESCAPE = 0.3
 
@@ -77,7 +79,9 @@ def solve(
     return solution_at(objective, optimum)
 
 
-def _minimize(objective: Objective, start: Floats, on_step: OnStep | None) -> Optimum:
+def _minimize(
+    objective: Objective, start: Floats, on_step: OnStep | None, known: float = np.inf
+) -> Optimum:
     bounds = [t.covariance.lower for t in objective.problem.terms]
     bounded = any(np.isfinite(b).any() for b in bounds)
     optimum = minimize(
@@ -85,6 +89,7 @@ def _minimize(objective: Objective, start: Floats, on_step: OnStep | None) -> Op
         start,
         lower=np.concatenate(bounds) if bounded else None,
         recenter=objective.rotate,
+        known=known,
         on_step=on_step,
     )
     if not np.isfinite(optimum.value):
@@ -108,8 +113,12 @@ def _at_boundary(objective: Objective, optimum: Optimum, on_step: OnStep | None)
         optimum = _better(optimum, _minimize(objective, escape, on_step))
     singular = least_deviation(problem, optimum.theta) < SINGULAR
     if singular and problem.n_parameters > SIMPLE:
-        wide = np.concatenate([WIDE * t.covariance.start() for t in problem.terms])
-        optimum = _better(optimum, _minimize(objective, wide, on_step))
+        for size in SIZES:
+            if optimum.evaluations > PATIENCE:
+                break
+            start = np.concatenate([size * t.covariance.start() for t in problem.terms])
+            other = _minimize(objective, start, on_step, known=optimum.value)
+            optimum = _better(optimum, other)
     return _settle(objective, optimum)
 
 
