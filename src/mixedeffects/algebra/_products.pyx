@@ -42,7 +42,7 @@ def pair_products(const int32_t[::1] rows_codes, const double[:, ::1] left, int6
     cdef double f
     cdef double* out
     starts_array = np.zeros(n_rows + 1, dtype=np.int64)
-    order_array = np.empty(n, dtype=np.int32 if n < 2**31 else np.int64)
+    order_array = np.empty(n, dtype=np.int32)
     cdef int64_t[::1] starts = starts_array
     cdef int32_t[::1] order = order_array
     slots_array = np.full(n_columns, -1, dtype=np.int64)

@@ -123,7 +123,9 @@ def _at_boundary(objective: Objective, optimum: Optimum, on_step: OnStep | None)
 
 
 def _better(one: Optimum, other: Optimum) -> Optimum:
-    best = other if other.value < one.value - 1e-9 else one
+    # One that was given up on may lie lower by rounding, but is no optimum.
+    lower = other.status == "converged" and other.value < one.value - 1e-9
+    best = other if lower else one
     return replace(best, evaluations=one.evaluations + other.evaluations)
 
 
