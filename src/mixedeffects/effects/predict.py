@@ -13,6 +13,7 @@ from mixedeffects.effects.modes import draw_modes
 from mixedeffects.effects.rows import NewLevels, Rows, own_rows
 from mixedeffects.fitting.conditional import coefficient_slopes
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.uncertainty import uncertainty
 from mixedeffects.inference.wald import quantile
 
 Floats = NDArray[np.float64]
@@ -123,13 +124,11 @@ def variance(fit: Fit, rows: Rows, random: Random, interval: Interval | None) ->
 
 
 def theta_variance(fit: Fit, rows: Rows, random: Random) -> Floats:
-    """J Cov(θ̂) J' of the predictions, (n,); Cov(θ̂) = 2H⁻¹ over the directions with curvature."""
+    """J Cov(θ̂) J' of the predictions, (n,)."""
     slopes = coefficient_slopes(fit.problem, fit.solution.optimum.theta)
     bare = replace(rows, offset=None)
     columns = [mean(bare, beta, b if random == "conditional" else []) for beta, b in slopes]
     jacobian = np.column_stack(columns or [np.zeros((len(rows.X), 0))])
-    values, vectors = np.linalg.eigh(fit.solution.optimum.hessian)
-    free = values > 1e-8 * np.abs(values).max(initial=0.0)
-    along = jacobian @ vectors[:, free]
-    result: Floats = (2.0 * along**2 / values[free]).sum(axis=1)
+    covariance = uncertainty(fit).theta_covariance
+    result: Floats = np.einsum("ik,kl,il->i", jacobian, covariance, jacobian)
     return result

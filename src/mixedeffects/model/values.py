@@ -15,6 +15,7 @@ from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.optimize import Optimum
 from mixedeffects.formula.design import Design
+from mixedeffects.inference.freedom import AbstractFreedom, freedom
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +27,7 @@ class Values:
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
+        self._freedoms: dict[str, AbstractFreedom] = {}
 
     def __repr__(self) -> str:
         kind = "REML" if self.reml else "ML"
@@ -108,6 +110,11 @@ class Values:
 
     def _table(self, columns: Mapping[str, Any]) -> Any:
         return make_table(columns, self.design.frame)
+
+    def _freedom(self, df: str) -> AbstractFreedom:
+        if df not in self._freedoms:
+            self._freedoms[df] = freedom(self._fit, df)
+        return self._freedoms[df]
 
     def _labelled(self, values: Floats) -> Any:
         index = self.design.frame.index
