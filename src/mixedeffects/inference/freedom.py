@@ -153,5 +153,9 @@ def freedom(fit: Fit, method: str) -> AbstractFreedom:
         return Constant(estimates.beta, estimates.vcov, float(estimates.nobs - len(estimates.beta)))
     if method == "asymptotic":
         return Asymptotic(estimates.beta, estimates.vcov, np.inf)
+    if method == "kenward-roger":
+        from mixedeffects.inference.kenward_roger import kenward_roger
+
+        return kenward_roger(fit)
     listed = ", ".join(repr(m) for m in get_args(Method))
     raise ModelError(f"df={method!r} is not one of {listed}.")
