@@ -36,8 +36,8 @@ class Point:
     """What an evaluation knows of the covariances, whatever parameters describe them.
 
     Per term: ``factors`` T (k, k), ``slopes`` half of ∂/∂T, ``by_covariance`` ∂/∂(TT').
-    ``information`` (m, m) average information along the directions of TT', ``curvature``
-    (m, m) the exact one, or the same where that is dear.
+    ``information`` (m, m) average information along the directions of TT' given σ, ``curvature``
+    (m, m) the exact one, or the same where that is dear; ``mixed`` (m,) with log σ².
     """
 
     value: float
@@ -46,6 +46,7 @@ class Point:
     by_covariance: list[Floats]
     information: Floats
     curvature: Floats
+    mixed: Floats
 
 
 class Objective:
@@ -122,12 +123,39 @@ class Objective:
         factors = self._factors(theta)
         value = self._value(factors)
         if not np.isfinite(value):
-            m = self.problem.n_parameters
-            unknown = np.full((m, m), np.nan)
-            return Evaluation(value, np.full(m, np.nan), unknown, unknown)
-        self._point, self._at = self._evaluate(theta, value, factors), theta.copy()
-        self._roots = factors
+            return _unknown(value, self.problem.n_parameters)
+        variance = self.factor.rss / self.problem.dof
+        self._point = self._evaluate(theta, value, factors, variance)
+        self._at, self._roots = theta.copy(), factors
         return self._express(self._point, theta)
+
+    def unprofiled(self, theta: Floats, log_sigma: float) -> Evaluation:
+        """The objective by (θ, log σ) (m + 1,), σ in units of the scaled response."""
+        factors = self._factors(theta)
+        value, m = self._value(factors), self.problem.n_parameters
+        if not np.isfinite(value):
+            return _unknown(value, m + 1)
+        variance, dof = float(np.exp(2.0 * log_sigma)), self.problem.dof
+        ratio = self.factor.rss / (dof * variance)
+        value += dof * (ratio - 1.0 - np.log(ratio))
+        point = self._evaluate(theta, value, factors, variance)
+        self._point, self._at, self._roots = None, theta.copy(), factors
+        gradient, correction, carry = self._chain(point, theta)
+        mixed = 2.0 * point.mixed @ carry
+        hessians = []
+        for inner in (point.curvature, point.information):
+            whole = np.empty((m + 1, m + 1))
+            whole[:m, :m] = carry.T @ inner @ carry + correction
+            whole[m, :m] = whole[:m, m] = mixed
+            whole[m, m] = 4.0 * dof * ratio
+            hessians.append(whole)
+        return Evaluation(value, np.append(gradient, 2.0 * dof * (1.0 - ratio)), *hessians)
+
+    def orient(self, number: int, axes: Floats) -> None:
+        """Let θ describe T̃ in T = Q T̃ of a free term from now on, Q the ``axes`` (k, k)."""
+        self._rotations[number] = axes
+        self._rotated = True
+        self._point = self._roots = None
 
     def rotate(self, theta: Floats) -> tuple[Floats, Evaluation] | None:
         """Turn free terms to their principal axes; the same point in the new parameters.
@@ -233,9 +261,10 @@ class Objective:
             + problem.constant
         )
 
-    def _evaluate(self, theta: Floats, value: float, factors: list[Floats]) -> Point:
+    def _evaluate(
+        self, theta: Floats, value: float, factors: list[Floats], variance: float
+    ) -> Point:
         problem, factor = self.problem, self.factor
-        variance = factor.rss / problem.dof
         factor.solve()
         factor.invert(problem.reml)
         traces, scores = factor.contract()
@@ -248,9 +277,7 @@ class Objective:
                 moved = term.covariance.jacobian(theta[term.parameters]) @ T.T
                 self._set_directions(term, moved + moved.transpose(0, 2, 1))
         information, dot = factor.information(self._owner, self._directions, self._direction_ptr)
-        dot /= variance
         information = information / variance
-        profiled = np.outer(dot, dot) / problem.dof
         curvature = information
         if self._curvature is not None:
             curvature = 2.0 * information - self._traces(self._curvature)
@@ -259,8 +286,9 @@ class Objective:
             factors,
             [slope for slope, _ in pairs],
             [by_covariance for _, by_covariance in pairs],
-            information - profiled,
-            curvature - profiled,
+            information,
+            curvature,
+            dot / variance,
         )
 
     def _traces(self, curvature: TraceCurvature) -> Floats:
@@ -280,7 +308,17 @@ class Objective:
         return flat
 
     def _express(self, point: Point, theta: Floats) -> Evaluation:
-        """The chain rule from covariances to θ, with the second term of DESIGN section 4."""
+        """The point by θ, σ profiled out."""
+        gradient, correction, carry = self._chain(point, theta)
+        profiled = np.outer(point.mixed, point.mixed) / self.problem.dof
+        information = carry.T @ (point.information - profiled) @ carry + correction
+        hessian = information
+        if self._curvature is not None:
+            hessian = carry.T @ (point.curvature - profiled) @ carry + correction
+        return Evaluation(point.value, gradient, hessian, information)
+
+    def _chain(self, point: Point, theta: Floats) -> tuple[Floats, Floats, Floats]:
+        """The chain rule from covariances to θ: gradient, second term (DESIGN section 4), carry."""
         m = self.problem.n_parameters
         gradient, correction = np.empty(m), np.zeros((m, m))
         carry = np.eye(m)
@@ -302,11 +340,7 @@ class Objective:
             if second is not None:
                 added = 2.0 * np.tensordot(second, point.slopes[number], 2)
                 correction[term.parameters, term.parameters] += added
-        information = carry.T @ point.information @ carry + correction
-        hessian = information
-        if self._curvature is not None:
-            hessian = carry.T @ point.curvature @ carry + correction
-        return Evaluation(point.value, gradient, hessian, information)
+        return gradient, correction, carry
 
     def _block(self, flat: Floats, number: int) -> Floats:
         """A term's (k, k) part of what is stored per grouping factor."""
@@ -319,6 +353,11 @@ class Objective:
         start, m = int(self._direction_ptr[term.first]), len(directions)
         view = self._directions[start : start + m * size * size].reshape(m, size, size)
         view[:, term.columns, term.columns] = directions
+
+
+def _unknown(value: float, m: int) -> Evaluation:
+    unknown = np.full((m, m), np.nan)
+    return Evaluation(value, np.full(m, np.nan), unknown, unknown)
 
 
 @lru_cache
