@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,7 @@ class _Arranged:
         products, c = self.products, stop - start
         widths = [d.shape[1] for d in products.diagonal]
         ends = np.cumsum(np.concatenate([[0], counts * widths]))
-        own = tuple(slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True))
+        own = tuple(slice(a, b) for a, b in pairwise(ends.tolist()))
         s, p = int(ends[-1]), products.corner.shape[0] - 1
         ZWZ, ZWX = np.zeros((c, s, s)), np.empty((c, s, p))
         levels = []

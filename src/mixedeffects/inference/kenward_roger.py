@@ -10,7 +10,8 @@ Z'V⁻¹Z and Z'V⁻¹X, those of the residual from the linearity: nothing has n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import pairwise
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,14 +244,14 @@ def _orthonormal(matrices: Floats) -> Floats:
     sizes = np.linalg.norm(flat, axis=1, keepdims=True)
     _, singular, axes = np.linalg.svd(flat / np.where(sizes > 0.0, sizes, 1.0))
     rank = int((singular > 1e-9 * singular[0]).sum())
-    return axes[:rank].reshape(-1, *matrices.shape[1:])
+    return cast(Floats, axes[:rank].reshape(-1, *matrices.shape[1:]))
 
 
 def _combination(basis: Floats, matrices: Floats) -> Floats:
     """Coefficients (r, e) of matrices (r, k, k) in the span of a basis."""
     columns = basis.reshape(len(basis), -1).T
-    solved: Floats = np.linalg.lstsq(columns, matrices.reshape(len(matrices), -1).T)[0]
-    return solved.T
+    solved = np.linalg.lstsq(columns, matrices.reshape(len(matrices), -1).T)[0]
+    return cast(Floats, solved.T)
 
 
 # -- moments -------------------------------------------------------------------------------
@@ -271,10 +272,8 @@ def _moments(problem: Problem, elements: _Elements) -> _Moments:
     counts = [len(b) for b in elements.bases]
     e, p = sum(counts), problem.plan.n_fixed
     ends = np.cumsum([0, *counts])
-    places = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
-    moments = _Moments(
-        np.zeros((e, p, p)), np.zeros((e, e, p, p)), np.zeros((e, e)), np.zeros(e)
-    )
+    places = [slice(a, b) for a, b in pairwise(ends.tolist())]
+    moments = _Moments(np.zeros((e, p, p)), np.zeros((e, e, p, p)), np.zeros((e, e)), np.zeros(e))
     for batch in batches(problem, p * (2 + max(counts))):
         _add(moments, batch, elements, places)
     return moments
@@ -321,7 +320,7 @@ def _whitened(batch: Batch, factors: list[Floats]) -> tuple[Floats, Floats]:
         columns = scaled[:, :, own]
         M[:, :, own] = (columns.reshape(c, s, -1, len(T)) @ T).reshape(columns.shape)
     M[:, np.arange(s), np.arange(s)] += 1.0
-    Y = _forward(np.linalg.cholesky(M), scaled)
+    Y = _forward(cast(Floats, np.linalg.cholesky(M)), scaled)
     reduced = both - Y[:, :, :s].transpose(0, 2, 1) @ Y
     return reduced[:, :, :s], reduced[:, :, s:]
 
@@ -329,7 +328,7 @@ def _whitened(batch: Batch, factors: list[Floats]) -> tuple[Floats, Floats]:
 def _forward(L: Floats, rhs: Floats) -> Floats:
     """L⁻¹ rhs of stacked lower triangles."""
     if len(L) > 1:
-        return np.linalg.solve(L, rhs)
+        return cast(Floats, np.linalg.solve(L, rhs))
     from scipy.linalg import solve_triangular
 
     solved: Floats = solve_triangular(L[0], rhs[0], lower=True, check_finite=False)[None]
@@ -401,5 +400,5 @@ def _inverse(information: Floats) -> Floats:
     scale = np.where(sizes > 0.0, sizes, 1.0)
     values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
     kept = values > UNKNOWN * values.max(initial=0.0)
-    inverse: Floats = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
-    return inverse / np.outer(scale, scale)
+    inverse = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    return cast(Floats, inverse / np.outer(scale, scale))
