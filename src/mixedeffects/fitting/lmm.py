@@ -157,6 +157,22 @@ class Objective:
         self._rotated = True
         self._point = self._roots = None
 
+    def along_axes(self, theta: Floats) -> Floats:
+        """θ of the present axes for plain θ (m,)."""
+        return self._moved(theta, [axes.T for axes in self._rotations])
+
+    def plain(self, theta: Floats) -> Floats:
+        """Plain θ for θ (m,) of the present axes."""
+        return self._moved(theta, self._rotations)
+
+    def _moved(self, theta: Floats, turns: Sequence[Floats]) -> Floats:
+        moved = theta.copy()
+        for term, turn, free in zip(self.problem.terms, turns, self._free, strict=True):
+            if free:
+                T = turn @ term.covariance.factor(theta[term.parameters])
+                moved[term.parameters] = term.covariance.parameters(T)
+        return moved
+
     def rotate(self, theta: Floats) -> tuple[Floats, Evaluation] | None:
         """Turn free terms to their principal axes; the same point in the new parameters.
 
