@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import mixedeffects as me
-from mixedeffects.errors import ConvergenceWarning, ModelError
+from mixedeffects.errors import ConvergenceWarning, MixedEffectsWarning, ModelError
 from mixedeffects.fitting.fit import refit
 from mixedeffects.inference.draws import parametric_draws, rescaled, residual_draws
 from mixedeffects.inference.parameters import natural_parameters, natural_value
@@ -328,6 +328,28 @@ def test_a_skewed_statistic_is_corrected_for_its_bias():
         "parametric",
     )
     np.testing.assert_allclose(centred.limits(0.9, "bias-corrected"), centred.limits(0.9))
+
+
+def test_intervals_of_a_fit_by_bootstrap():
+    fit = sleepstudy()
+    table = fit.confint(method="bootstrap", n=200, seed=20)
+    expected = fit.bootstrap(200, seed=20).confint()
+    assert table["term"].tolist() == expected["term"].tolist()
+    np.testing.assert_array_equal(table["conf_low"], expected["conf_low"])
+    some = fit.confint(method="bootstrap", n=200, seed=20, parameters=["sigma", "Days"])
+    assert some["conf_high"].tolist() == table["conf_high"].iloc[[5, 1]].tolist()
+    with pytest.raises(ModelError, match="belong to method='bootstrap'"):
+        fit.confint(n=10)
+    with pytest.raises(ModelError, match="df='residual' belongs to Wald"):
+        fit.confint(method="bootstrap", df="residual")
+
+
+def test_correlations_that_are_not_always_defined_are_said():
+    data = pd.DataFrame(me.datasets.load("sleepstudy"))
+    data["Noise"] = np.random.default_rng(22).normal(size=len(data))
+    fit = me.fit("Noise ~ Days + (Days | Subject)", data)
+    with pytest.warns(MixedEffectsWarning, match=r"Not defined in all of 60.*corr\(Intercept, Da"):
+        fit.confint(method="bootstrap", n=60, seed=21)
 
 
 def test_what_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from scipy.special import ndtr, ndtri
 
 from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.data.frames import FrameKind, make_table
-from mixedeffects.errors import ModelError
+from mixedeffects.errors import MixedEffectsWarning, ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.replicates import Progress, Replicates, fit_responses
 from mixedeffects.inference.draws import Draws, Random, parametric_draws, residual_draws
@@ -87,7 +88,7 @@ class Bootstrap:
         The limits are those of the 95% percentile interval; ``replicates`` counts those that
         have the quantity.
         """
-        used, limits = self._used(), self.limits(0.95)
+        used, limits = self._used(), self._limits(0.95, "percentile")
         means = np.array([v.mean() if len(v) else np.nan for v in used])
         columns: dict[str, Column] = {
             "term": self.names,
@@ -96,7 +97,7 @@ class Bootstrap:
             "std_error": np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in used]),
             "conf_low": limits[:, 0],
             "conf_high": limits[:, 1],
-            "replicates": [len(v) for v in used],
+            "replicates": self.counts,
         }
         return make_table(columns, self.frame)
 
@@ -118,6 +119,18 @@ class Bootstrap:
         ModelError
             If an option is not known, or the replicates are too few for the level.
         """
+        limits = self.limits(level, kind)
+        columns: dict[str, Column] = {
+            "term": self.names,
+            "estimate": self.estimate,
+            "conf_low": limits[:, 0],
+            "conf_high": limits[:, 1],
+            "replicates": self.counts,
+        }
+        return make_table(columns, self.frame)
+
+    def limits(self, level: float, kind: Kind = "percentile") -> Floats:
+        """The same limits as an array (k, 2)."""
         check_level(level)
         if kind not in KINDS:
             raise ModelError(f"kind={kind!r} is not one of {', '.join(map(repr, KINDS))}.")
@@ -128,24 +141,20 @@ class Bootstrap:
                 f"{worked} replicates are too few for limits of {level:.3g}: these lie beyond the "
                 f"smallest and the largest. Draw at least {least}, better {10 * least}."
             )
-        limits = self.limits(level, kind)
-        columns: dict[str, Column] = {
-            "term": self.names,
-            "estimate": self.estimate,
-            "conf_low": limits[:, 0],
-            "conf_high": limits[:, 1],
-            "replicates": [len(v) for v in self._used()],
-        }
-        return make_table(columns, self.frame)
+        return self._limits(level, kind)
 
-    def limits(self, level: float, kind: Kind = "percentile") -> Floats:
-        """The same limits as an array (k, 2)."""
+    def _limits(self, level: float, kind: Kind) -> Floats:
         tails = np.array([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
         pairs = [
             _interval(values, estimate, tails, kind)
             for values, estimate in zip(self._used(), self.estimate, strict=True)
         ]
         return np.array(pairs).reshape(-1, 2)
+
+    @property
+    def counts(self) -> NDArray[np.intp]:
+        """How many replicates (k,) have each quantity."""
+        return np.array([len(values) for values in self._used()])
 
     def _used(self) -> list[Floats]:
         """The values of each quantity in replicates that did not fail."""
@@ -224,6 +233,28 @@ def bootstrap(
     worked[list(reasons)] = False
     share = float(singular[worked].mean())
     return Bootstrap(names, estimate, values, reasons, share, method, fit.design.frame)
+
+
+def bootstrap_intervals(
+    drawn: Bootstrap, parameters: Sequence[Parameter], level: float
+) -> list[tuple[float, float]]:
+    """Percentile limits of natural parameters, with a warning of those not always defined."""
+    places = [drawn.names.index(p.name) for p in parameters]
+    worked = len(drawn.values) - drawn.n_failed
+    counts = drawn.counts[places]
+    if np.any(counts < worked):
+        undefined = [
+            f"{p.name} ({worked - c})"
+            for p, c in zip(parameters, counts, strict=True)
+            if c < worked
+        ]
+        warnings.warn(
+            f"Not defined in all of {worked} replicates, where a variance is zero: "
+            f"{', '.join(undefined)}. The limits are those of the others.",
+            MixedEffectsWarning,
+            stacklevel=3,
+        )
+    return [(float(low), float(high)) for low, high in drawn.limits(level)[places]]
 
 
 def _draws(fit: Fit, method: Method, random: Random, streams: Streams) -> Draws:

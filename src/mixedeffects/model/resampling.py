@@ -85,31 +85,58 @@ class Resampling(Values):
         >>> result.table["term"].tolist()
         ['Intercept', 'sd(Intercept | Batch)', 'sigma']
         """
-        check_option("method", method, ("parametric", "residual", "cases"))
-        check_option("random", random, ("marginal", "conditional"))
-        _check_numbers(n, threads)
-        _check_unused(method, random, group)
-        compute = None if statistic is None else _on_faces(type(self), statistic)
-        with _progress_bar(n, progress) as tell:
-            result = bootstrap(
-                self._fit,
-                n,
-                statistic=compute,
-                method=method,
-                random=random,
-                seed=seed,
-                threads=threads,
-                progress=tell,
-                group=group,
-            )
-        if result.n_failed:
-            warnings.warn(
-                f"{result.n_failed} of {n} replicates failed and count in no summary: see "
-                f"'failed'; the first: {next(iter(result.reasons.values()))}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return result
+        return run_bootstrap(
+            type(self),
+            self._fit,
+            n,
+            statistic=statistic,
+            method=method,
+            random=random,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            group=group,
+        )
+
+
+def run_bootstrap(
+    face: Callable[[Fit], Any],
+    fit: Fit,
+    n: int,
+    *,
+    statistic: Callable[[Any], Any] | None = None,
+    method: Method = "parametric",
+    random: Random = "marginal",
+    seed: Seed = None,
+    threads: int | None = None,
+    progress: bool = False,
+    group: str | None = None,
+) -> Bootstrap:
+    """Check the options, bootstrap, warn of failures; ``face`` makes what a statistic sees."""
+    check_option("method", method, ("parametric", "residual", "cases"))
+    check_option("random", random, ("marginal", "conditional"))
+    _check_numbers(n, threads)
+    _check_unused(method, random, group)
+    with _progress_bar(n, progress) as tell:
+        result = bootstrap(
+            fit,
+            n,
+            statistic=None if statistic is None else _on_faces(face, statistic),
+            method=method,
+            random=random,
+            seed=seed,
+            threads=threads,
+            progress=tell,
+            group=group,
+        )
+    if result.n_failed:
+        warnings.warn(
+            f"{result.n_failed} of {n} replicates failed and count in no summary: see "
+            f"'failed'; the first: {next(iter(result.reasons.values()))}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return result
 
 
 def _on_faces(face: Callable[[Fit], Any], statistic: Callable[[Any], Any]) -> Callable[[Fit], Any]:
