@@ -129,20 +129,22 @@ def bootstrap_ratio(design: Design, Y: Floats) -> list[Rate]:
 
 
 def variances(design: Design, Y: Floats) -> list[Rate]:
-    """Tests of a variance that is zero: the last random effect's, drawn anew without it."""
+    """Tests of the last random effect's variance, which is zero."""
     first = fitted(design, Y[:, 0])
+    terms = list(first.test_random(method="asymptotic")["term"])
+    group = design.random.rsplit("| ", 1)[1]
+    tested = max(k for k, term in enumerate(terms) if term.endswith(group))
     single = len(design.effects) == 1 and design.effects[0].Z.shape[1] == 1
     found: dict[str, list[float]] = {"exact": [], "mixture": [], "naive": []}
     for m in refits(first, Y):
-        tested = m.test_random(method="asymptotic").iloc[-1]
-        found["naive"].append(tested["p_naive"])
-        found["mixture"].append(tested["p_value"])
+        test = m.test_random(method="asymptotic").iloc[tested]
+        found["naive"].append(test["p_naive"])
+        found["mixture"].append(test["p_value"])
         if single:
-            sure = tested["statistic"] < 1e-9
-            exact = 1.0 if sure else m.test_random(method="exact")["p_value"].iloc[-1]
+            zero = test["statistic"] < 1e-9
+            exact = 1.0 if zero else m.test_random(method="exact")["p_value"].iloc[tested]
             found["exact"].append(exact)
-    label = f"{m.test_random(method='asymptotic')['term'].iloc[-1]}"
-    return rejected(design, label, {k: v for k, v in found.items() if v})
+    return rejected(design, terms[tested], {k: v for k, v in found.items() if v})
 
 
 def truth(design: Design, table: Any) -> Floats:

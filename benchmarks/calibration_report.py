@@ -22,6 +22,8 @@ NAMES = {
     "bootstrap": "bootstrapped likelihood ratio",
     "mixture": "mixture of χ²",
     "naive": "naive χ²",
+    "wald": "Wald",
+    "profile": "profile likelihood",
 }
 FAR = 3.0
 
@@ -43,6 +45,11 @@ Rejections at the 5% level, in percent, of hypotheses that are true. A 95% inter
 coefficient exactly when the t test does not reject it, and the profile interval when the likelihood
 ratio test does not: coverage is 100 less these numbers, with Kenward–Roger, Satterthwaite, residual
 and normal quantiles.
+
+Where a variance is small its estimate is often zero (a standard deviation of 0.3 below):
+Kenward–Roger then errs on the safe side, because its adjustment counts the uncertainty of a
+variance that the estimate has at its bound. With 5 groups and treatments of whole groups one or two
+degrees of freedom are left: no method is exact there.
 
 ![Rejections against the number of groups, a line a method](calibration.png)
 """
