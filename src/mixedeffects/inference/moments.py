@@ -206,7 +206,7 @@ def _whitened(batch: Batch, factors: list[Floats]) -> tuple[Blocks, dict[int, Fl
 def _forward(L: Floats, rhs: Floats) -> Floats:
     """L⁻¹ rhs of stacked lower triangles."""
     if L.shape[-1] <= 1:
-        return cast(Floats, rhs / L) if L.shape[-1] else rhs
+        return rhs / L if L.shape[-1] else rhs
     if L.ndim > 3 or len(L) > 1:
         return cast(Floats, np.linalg.solve(L, rhs))
     from scipy.linalg import solve_triangular
