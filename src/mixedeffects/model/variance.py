@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from mixedeffects.effects.simulate import simulate
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.fit import Fit
-from mixedeffects.inference.ratio_bootstrap import Draw
-from mixedeffects.inference.variance_tests import Method, Simulation, variance_tests
+from mixedeffects.inference.streams import Seed
+from mixedeffects.inference.variance_tests import Method, variance_tests
 from mixedeffects.model.options import check_option
-from mixedeffects.model.values import Floats, Values
+from mixedeffects.model.values import Values
 
 METHODS = ("auto", "asymptotic", "exact", "bootstrap")
 
@@ -25,7 +23,7 @@ class VarianceTests(Values):
         method: Method = "auto",
         *,
         n: int = 999,
-        seed: int | np.random.Generator | None = None,
+        seed: Seed = None,
     ) -> Any:
         """Likelihood ratio tests of the random effects, each left out in turn.
 
@@ -67,14 +65,7 @@ class VarianceTests(Values):
         """
         check_option("method", method, METHODS)
         check_replicates(n)
-        rng = np.random.default_rng(seed)
-        simulation = Simulation(
-            lambda small: (
-                drawn_without(self._fit, rng) if small is None else drawn_from(small, rng)
-            ),
-            n,
-        )
-        tests = variance_tests(self._fit, method, simulation)
+        tests = variance_tests(self._fit, method, n, seed)
         own = self.estimates
         return self._table(
             {
@@ -96,28 +87,6 @@ class VarianceTests(Values):
 def numbers(values: list[Any]) -> Any:
     """Values of which None does not apply; numbers also where that are all."""
     return values if any(v is not None for v in values) else np.full(len(values), np.nan)
-
-
-def drawn_from(fit: Fit, rng: np.random.Generator) -> Draw:
-    """Responses of a fit, with new random effects."""
-    return lambda n: simulate(fit, n, "marginal", rng)
-
-
-def drawn_without(fit: Fit, rng: np.random.Generator) -> Draw:
-    """Responses of the model without random effects.
-
-    The likelihood ratio does not depend on its β and σ, so those of the fit serve.
-    """
-    design, estimates = fit.design, fit.estimates
-    mean = design.X[:, estimates.kept] @ estimates.beta
-    mean = mean if design.offset is None else mean + design.offset
-    scale = estimates.sigma if design.weights is None else estimates.sigma / np.sqrt(design.weights)
-
-    def draw(n: int) -> Floats:
-        drawn: Floats = mean + scale * rng.standard_normal((n, len(mean)))
-        return drawn
-
-    return draw
 
 
 def check_replicates(n: Any) -> None:
