@@ -13,6 +13,7 @@ from mixedeffects.inference.chi_bar import (
     Mixture,
     covariance_cone,
     orthant_weights,
+    ray_cone,
 )
 from mixedeffects.inference.information import expected_information
 from mixedeffects.inference.likelihood_ratio import plain_ratio
@@ -234,6 +235,51 @@ def test_a_covariance_matrix_under_a_round_metric():
             assert drawn.upper(t) == pytest.approx(exact.upper(t), rel=0.06)
 
 
+def test_a_wedge_of_rays():
+    """Rays over an angle α of a round plane: weights ½ − α/2π, ½, α/2π (and free parameters)."""
+    angle = 1.1
+    along = np.linspace(0.0, angle, 60)
+    rays = np.column_stack([np.cos(along), np.sin(along)])
+    exact = Mixture((0.5 - angle / (2 * np.pi), 0.5, angle / (2 * np.pi)), 1)
+    # a change of coordinates x → Gx turns the information I into G⁻¹'G⁻¹
+    G = np.array([[2.0, 0.0], [0.7, 0.5]])
+    inverse = np.linalg.inv(G)
+    for information, turned in ((np.eye(2), rays), (inverse.T @ inverse, rays @ G.T)):
+        drawn = ray_cone(information, turned, 1, "wedge")
+        for t in (0.5, 3.0, 9.0, 40.0):
+            assert drawn.upper(t) == pytest.approx(exact.upper(t), rel=0.05)
+
+
+def test_absent_correlated_effects(data):
+    """One variance and a correlation are a cone of rays; more variances have a bound."""
+    table = me.fit("y ~ x + homcs(0 + f | g)", data, on_check="ignore").test_random()
+    assert table["reference"][1] == "chi-bar-squared (homcs covariance)"
+    bounded = me.fit("y ~ x + cs(0 + f | g)", data, on_check="ignore").test_random()
+    assert bounded["reference"][1] == "at most 0.5 chi2(5) + 0.5 chi2(6)"
+    assert 0 < bounded["p_value"][1] < 1
+    # without replication the variance of ar1 is told from the residual by its correlation alone
+    series = me.fit("y ~ x + ar1(t | g)", data, on_check="ignore").test_random()
+    assert series["reference"][1] == "chi-bar-squared (ar1 covariance)"
+    assert series["df"][1] == 2
+
+
+def test_related_levels(data):
+    K = 0.5 * np.eye(20) + 0.5
+    columns = {name: data[name].to_numpy() for name in ("y", "x", "g")} | {"K": K}
+    table = me.fit("y ~ x + known(x | g, K)", columns, on_check="ignore").test_random()
+    assert table["term"][1] == "x in known(x | g, K)"
+    assert table["reduced"][1] == "known(1 | g, K)"
+    alone = me.fit("y ~ x + known(1 | g, K)", columns, on_check="ignore")
+    assert table["loglik"][1] == pytest.approx(alone.loglik, abs=1e-6)
+    assert alone.test_random()["reference"][1] == "exact"
+
+
+def test_a_loaded_fit_is_tested_alike(data, tmp_path):
+    fit = me.fit("y ~ x + (x | g)", data)
+    fit.save(tmp_path / "fit.me")
+    pd.testing.assert_frame_equal(fit.test_random(), me.load(tmp_path / "fit.me").test_random())
+
+
 def test_expected_information_is_that_of_the_dense_covariance(data):
     """tr(PV̇PV̇) − tr(PV̇)²/ν from n × n matrices; drawn with an error of about 1/√(levels drawn)."""
     fit = me.fit("y ~ x + (x | g)", data)._fit
@@ -285,6 +331,24 @@ def test_the_bootstrap_is_reproducible(data):
     assert one["p_naive"][1] == other["p_naive"][1]
 
 
+def test_the_bootstrap_with_weights_and_offset(data):
+    options = {"weights": np.linspace(0.5, 2.0, 240), "offset": np.linspace(0.0, 50.0, 240)}
+    fit = me.fit("y ~ x + f + (1 | g)", data, on_check="ignore", **options)
+    weak = fit.refit(options["offset"] + np.random.default_rng(3).normal(size=240))
+    exact, drawn = weak.test_random().iloc[1], weak.test_random("bootstrap", n=1000, seed=1).iloc[1]
+    error = np.hypot(exact["simulation_error"], drawn["simulation_error"])
+    assert abs(exact["p_value"] - drawn["p_value"]) <= 4 * error + 0.001
+
+
+def test_flat_replicates_count(data):
+    """A correlation without a variance is not identified: the ratio is all the same."""
+    short = data.assign(t=np.tile(range(4), 60), h=np.repeat(range(60), 4))
+    row = me.fit("y ~ x + ar1(t | h)", short, on_check="ignore").test_random(
+        "bootstrap", n=8, seed=1
+    )
+    assert row["reference"][1] == "bootstrap (8 refits)"
+
+
 # -- bad input -------------------------------------------------------------------------------
 
 
@@ -299,6 +363,13 @@ def test_numbers_of_replicates(data, n):
     fit = me.fit("y ~ x + (1 | g)", data)
     with pytest.raises(ModelError, match="number of bootstrap replicates"):
         fit.test_random("bootstrap", n=n)
+
+
+@pytest.mark.parametrize("seed", ["a", -1, 1.5, [1]])
+def test_what_is_no_seed(data, seed):
+    fit = me.fit("y ~ x + (1 | g)", data)
+    with pytest.raises(ModelError, match="is not a whole number from 0"):
+        fit.test_random("bootstrap", n=5, seed=seed)
 
 
 def test_unknown_methods_are_named(data):

@@ -79,7 +79,7 @@ def compare(
         raise ModelError(f"The fits are of different families: {', '.join(sorted(families))}.")
     check_option("refit", refit, (True, False))
     check_option("method", method, ("asymptotic", "bootstrap"))
-    check_replicates(n)
+    check_replicates(n, seed)
     rows = compare_fits([fit._fit for fit in fits], refit, method, n, seed)
     estimates = [row.fit.estimates for row in rows]
     ratios = [row.ratio for row in rows]

@@ -64,7 +64,7 @@ class VarianceTests(Values):
         (1 | Batch) exact 6.369
         """
         check_option("method", method, METHODS)
-        check_replicates(n)
+        check_replicates(n, seed)
         tests = variance_tests(self._fit, method, n, seed)
         own = self.estimates
         return self._table(
@@ -89,7 +89,10 @@ def numbers(values: list[Any]) -> Any:
     return values if any(v is not None for v in values) else np.full(len(values), np.nan)
 
 
-def check_replicates(n: Any) -> None:
-    """Refuse a number of bootstrap replicates that is none."""
+def check_replicates(n: Any, seed: Any) -> None:
+    """Refuse a number of bootstrap replicates that is none, and what is no seed."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n={n!r} is not a number of bootstrap replicates: give 999, say.")
+    whole = isinstance(seed, int | np.integer) and seed >= 0
+    if not (seed is None or whole or isinstance(seed, np.random.Generator)):
+        raise ModelError(f"seed={seed!r} is not a whole number from 0, nor a numpy Generator.")
