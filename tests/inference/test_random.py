@@ -358,7 +358,7 @@ def test_exact_tests_of_covariances_are_refused(data):
         fit.test_random("exact")
 
 
-@pytest.mark.parametrize("n", [0, -5, 2.5, "many", None, True])
+@pytest.mark.parametrize("n", [0, -5, 2.5, "many", True])
 def test_numbers_of_replicates(data, n):
     fit = me.fit("y ~ x + (1 | g)", data)
     with pytest.raises(ModelError, match="number of bootstrap replicates"):
@@ -370,6 +370,13 @@ def test_what_is_no_seed(data, seed):
     fit = me.fit("y ~ x + (1 | g)", data)
     with pytest.raises(ModelError, match="is not a whole number from 0"):
         fit.test_random("bootstrap", n=5, seed=seed)
+
+
+def test_a_seed_without_a_bootstrap_is_not_ignored(data):
+    fit = me.fit("y ~ x + (1 | g)", data)
+    for options in ({"seed": 1}, {"n": 99}, {"n": 99, "method": "exact"}):
+        with pytest.raises(ModelError, match="n and seed belong to method='bootstrap'"):
+            fit.test_random(**options)
 
 
 def test_unknown_methods_are_named(data):

@@ -10,14 +10,14 @@ from mixedeffects.inference.model_comparison import compare_fits, corrected_aic
 from mixedeffects.inference.streams import Seed
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.options import check_option
-from mixedeffects.model.variance import check_replicates, numbers
+from mixedeffects.model.variance import numbers, replicates
 
 
 def compare(
     *fits: MixedFit,
     refit: bool = False,
     method: Literal["asymptotic", "bootstrap"] = "asymptotic",
-    n: int = 999,
+    n: int | None = None,
     seed: Seed = None,
 ) -> Any:
     """Likelihood ratio tests, AIC and BIC of fits of the same data, in one table.
@@ -34,7 +34,7 @@ def compare(
         ``"bootstrap"``: both models refitted to n responses of the smaller one, which any two
         models allow, also where neither lies within the other.
     n, seed
-        Of the bootstrap.
+        Of the bootstrap: the number of draws, 999 when left out, and their seed.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def compare(
         raise ModelError(f"The fits are of different families: {', '.join(sorted(families))}.")
     check_option("refit", refit, (True, False))
     check_option("method", method, ("asymptotic", "bootstrap"))
-    check_replicates(n, seed)
-    rows = compare_fits([fit._fit for fit in fits], refit, method, n, seed)
+    draws = replicates(method, n, seed)
+    rows = compare_fits([fit._fit for fit in fits], refit, method, draws, seed)
     estimates = [row.fit.estimates for row in rows]
     ratios = [row.ratio for row in rows]
     kinds = [

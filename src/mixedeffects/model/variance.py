@@ -12,6 +12,8 @@ from mixedeffects.inference.variance_tests import Method, variance_tests
 from mixedeffects.model.options import check_option
 from mixedeffects.model.values import Values
 
+# Bootstrap replicates: with 999 and the statistic itself p is a multiple of 1/1000.
+REPLICATES = 999
 METHODS = ("auto", "asymptotic", "exact", "bootstrap")
 
 
@@ -22,7 +24,7 @@ class VarianceTests(Values):
         self,
         method: Method = "auto",
         *,
-        n: int = 999,
+        n: int | None = None,
         seed: Seed = None,
     ) -> Any:
         """Likelihood ratio tests of the random effects, each left out in turn.
@@ -39,7 +41,7 @@ class VarianceTests(Values):
             ``"exact"``: for single variances, with other random effects as if known (Greven et
             al. 2008). ``"bootstrap"``: both models refitted to responses of the smaller.
         n, seed
-            Of the bootstrap.
+            Of the bootstrap: the number of draws, 999 when left out, and their seed.
 
         Returns
         -------
@@ -47,7 +49,9 @@ class VarianceTests(Values):
             First the fit itself (``<none>``), then a row a test: ``term`` that is left out,
             ``reduced``, what stays of it, ``n_parameters loglik aic`` of the smaller model,
             ``statistic df p_value p_naive reference simulation_error``. ``p_value`` is that of
-            ``reference``, ``p_naive`` that of χ²(df), too large where a variance is tested.
+            ``reference``, with its Monte Carlo error where it is simulated; ``p_naive`` is that
+            of χ²(df), too large where a variance is tested. A reference ``at most …`` is a bound:
+            the p-value is that or smaller.
 
         Raises
         ------
@@ -64,8 +68,7 @@ class VarianceTests(Values):
         (1 | Batch) exact 6.369
         """
         check_option("method", method, METHODS)
-        check_replicates(n, seed)
-        tests = variance_tests(self._fit, method, n, seed)
+        tests = variance_tests(self._fit, method, replicates(method, n, seed), seed)
         own = self.estimates
         return self._table(
             {
@@ -89,10 +92,14 @@ def numbers(values: list[Any]) -> Any:
     return values if any(v is not None for v in values) else np.full(len(values), np.nan)
 
 
-def check_replicates(n: Any, seed: Any) -> None:
-    """Refuse a number of bootstrap replicates that is none, and what is no seed."""
+def replicates(method: str, n: int | None, seed: Seed) -> int:
+    """How many replicates a bootstrap draws; refuses numbers and seeds that serve nothing."""
+    if method != "bootstrap" and (n is not None or seed is not None):
+        raise ModelError(f"n and seed belong to method='bootstrap', not to {method!r}.")
+    n = REPLICATES if n is None else n
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n={n!r} is not a number of bootstrap replicates: give 999, say.")
     whole = isinstance(seed, int | np.integer) and seed >= 0
     if not (seed is None or whole or isinstance(seed, np.random.Generator)):
         raise ModelError(f"seed={seed!r} is not a whole number from 0, nor a numpy Generator.")
+    return int(n)
