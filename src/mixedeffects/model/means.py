@@ -33,9 +33,10 @@ class Means(Values):
         """Estimated marginal means: the fixed part averaged over a reference grid.
 
         The grid holds every combination of the factors' levels, with covariates at their mean
-        over the rows used (polynomials, splines and interactions are evaluated there). Means
-        are averages over its rows, not the prediction at reference levels. An offset counts
-        with its mean.
+        over the rows used (polynomials, splines and interactions are evaluated there). A column
+        of numbers is a covariate however few values it has, unless the formula says
+        ``factor(...)``. Means are averages over the grid, not the prediction at reference
+        levels. An offset counts with its mean.
 
         Parameters
         ----------
