@@ -35,23 +35,28 @@ cdef class CompiledObjective:
     cdef int evaluations
     cdef Term[64] term
     cdef Point here
+    # What BlockFactor.information asks for: each parameter's factor, its direction of TT'.
     cdef int32_t* owner
     cdef int64_t* direction_ptr
     cdef double* directions
+    cdef int64_t n_directions, n_flat
+    # What it and contract() give: sums by factor, and the information (m, m) along directions.
     cdef double* traces
     cdef double* scores
     cdef double* c
     cdef double* w
     cdef double* raw
     cdef double* dot
+    # Derivative of the directions' coordinates by θ, and a product with it.
     cdef double* carry
     cdef double* product
+    # θ of the last evaluation, in the rotations of that time, while ``known``.
     cdef double* at
+    cdef bint known
+    # Workspace of the decompositions, and some matrices (k + 1, k + 1).
     cdef double* work
     cdef double* small
     cdef int* pivots
-    cdef bint known
-    cdef int64_t n_directions, n_flat
 
     cdef object keep(self, array)
     cdef double* hold(self, array) except? NULL

@@ -48,7 +48,8 @@ cdef class CompiledObjective:
             self.term[t].slope = self.hold(np.zeros((k, k)))
             self.term[t].by_covariance = self.hold(np.zeros((k, k)))
             owner += [grouping] * m
-            ends += [ends[len(ends) - 1] + size * size * (i + 1) for i in range(m)]
+            last = ends[len(ends) - 1]
+            ends += [last + size * size * (i + 1) for i in range(m)]
             first += m
             k_max = max(k_max, k)
         self.m = m = first
@@ -67,7 +68,8 @@ cdef class CompiledObjective:
         self.product = self.hold(np.zeros(m * m))
         self.at = self.hold(np.zeros(m))
         largest = max(m, k_max + 1)
-        self.work = self.hold(np.zeros(2 * m * k_max**2 + largest**2 + 2 * largest + work_of(largest)))
+        size = 2 * m * k_max**2 + largest**2 + 2 * largest + work_of(largest)
+        self.work = self.hold(np.zeros(size))
         self.small = self.hold(np.zeros(6 * (k_max + 1) ** 2))
         self.pivots = <int*> int32s(self.keep(np.zeros(k_max, dtype=np.int32)))
         self.reserve(&self.here)

@@ -281,7 +281,7 @@ cdef class Search(CompiledObjective):
 
     cdef int search(self, double* start) noexcept nogil:
         """``solve.solve``: the optimum from ``start`` is ``best``; returns its status."""
-        cdef int status, i, turn
+        cdef int status, turn
         self.evaluations = 0
         status = self.minimize(start, INFINITY)
         self.copy(&self.here, &self.best)
@@ -328,7 +328,7 @@ cdef class Search(CompiledObjective):
 
     cdef void certify(self, double* proof) noexcept nogil:
         """Newton step in standard errors, least curvature, least slope, least deviation."""
-        cdef int t, i, j, used = 0, m = self.m, size
+        cdef int i, j, m = self.m
         cdef double along, most = 0.0, length = 0.0
         cdef double* values = self.step
         cdef Point* point = &self.other
