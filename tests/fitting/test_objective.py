@@ -7,7 +7,7 @@ import pytest
 
 import oracle
 from designs import Model, Spec, make_model
-from mixedeffects.fitting import lmm
+from mixedeffects.fitting import axes
 from mixedeffects.fitting.estimates import standardized_theta
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.problem import TermArrays, build_problem, with_response
@@ -113,7 +113,7 @@ def test_value_and_gradient(setting, where):
     expected = oracle.gradient(dense, theta)
     allowed = 1e-7 * max(np.abs(expected).max(), 1.0)
     if where == "zeros":  # which are evaluated at FLOOR, where the gradient is 2 G FLOOR
-        allowed += 4 * lmm.FLOOR * max(np.abs(G).max() for G in objective.by_covariance(theta))
+        allowed += 4 * axes.FLOOR * max(np.abs(G).max() for G in objective.by_covariance(theta))
     np.testing.assert_allclose(here.gradient, expected, rtol=0, atol=allowed)
 
 
