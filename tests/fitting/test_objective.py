@@ -7,7 +7,7 @@ import pytest
 
 import oracle
 from designs import Model, Spec, make_model
-from mixedeffects.fitting import axes
+from mixedeffects.fitting import axes, lmm
 from mixedeffects.fitting.estimates import standardized_theta
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.problem import TermArrays, build_problem, with_response

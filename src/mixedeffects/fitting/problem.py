@@ -125,7 +125,7 @@ def build_problem(
     """
     basis = fixed_basis(X, weights, intercept)
     least_squares, residual, scale = _take_off_least_squares(basis.columns, y, weights)
-    terms, groupings = _group(random)
+    terms, groupings = group_terms(random)
     products = crossproducts(groupings, basis.columns, residual, weights)
     relationships = tuple(g.relationship for g in groupings)
     plan = analyse(products, [r is not None for r in relationships])
@@ -200,7 +200,7 @@ def _take_off_least_squares(
     return coefficients, residual / scale, scale
 
 
-def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], tuple[Grouping, ...]]:
+def group_terms(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], tuple[Grouping, ...]]:
     terms: list[Term] = []
     columns: dict[int, list[Floats]] = {}
     arrays: dict[int, TermArrays] = {}
