@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mixedeffects.algebra.cholesky import Plan, analyse
 from mixedeffects.algebra.crossproducts import Grouping, crossproducts
 from mixedeffects.algebra.standardize import FixedBasis, fixed_basis
-from mixedeffects.families.base import AbstractFamily, Response
+from mixedeffects.families.base import AbstractFamily
+from mixedeffects.families.response import Response
 from mixedeffects.fitting.problem import Term, TermArrays, group_terms
 
 Floats = NDArray[np.float64]

@@ -9,7 +9,7 @@ third derivatives of ℓ (Skaug and Fournier 2006, Comput. Stat. Data Anal. 51, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,10 +55,17 @@ class LaplaceObjective:
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
-        self._curvature_beta = np.empty((0, 0))
+        self._curvature_beta = np.zeros((problem.n_fixed,) * 2)
 
     def __call__(self, psi: Floats) -> Evaluation:
         """Value, exact gradient and an approximate Hessian."""
+        return self._evaluate(psi, True)
+
+    def gradient(self, psi: Floats) -> Floats:
+        """The exact gradient alone."""
+        return self._evaluate(psi, False).gradient
+
+    def _evaluate(self, psi: Floats, informed: bool) -> Evaluation:
         m = self.problem.n_parameters
         theta, beta = psi[:m], psi[m:]
         factors = self.axes.factors(theta)
@@ -74,6 +81,8 @@ class LaplaceObjective:
         self._u = mode.u
         value = mode.penalized + self.rows.factor.log_determinant
         self._differentiate(theta, factors, roots, mode, ell, weights, value)
+        if informed:
+            self._inform(theta, factors, roots, ell, weights)
         self._at = psi.copy()
         return self._express(psi)
 
@@ -154,8 +163,7 @@ class LaplaceObjective:
         rows.weigh(weights)
         rows.respond(
             {
-                a: self._prior(ell.first[a])
-                + sum(_pair(weights, a, b) * moved[b] for b in curved)
+                a: self._prior(ell.first[a]) + sum(_pair(weights, a, b) * moved[b] for b in curved)
                 for a in curved
             }
         )
@@ -192,7 +200,6 @@ class LaplaceObjective:
         rows, axes, curved = self.rows, self.axes, self.problem.curved
         leverages = rows.leverages(roots)
         traces, _ = rows.factor.contract()
-        information, _ = rows.factor.information(axes.owner, axes.directions, axes.direction_ptr)
         by_weight = self._by_weight(ell, leverages)
         v = self._adjoint({a: by_weight[a] for a in curved}, roots)
         adjoint = rows.spread(v, roots)
@@ -207,19 +214,30 @@ class LaplaceObjective:
             [(moment[c].T @ mode.u[c] + score[c].T @ v[c]).ravel() for c in rows.columns]
         )
         halves, by_covariance = axes.by_factor(factors, traces, np.zeros_like(traces), 1.0)
-        axes.direct(theta, factors)
-        self._point = Point(value, factors, halves, by_covariance, information, information)
+        unknown = np.zeros((self.problem.n_parameters,) * 2)
+        self._point = Point(value, factors, halves, by_covariance, unknown, unknown)
         self._by_beta = np.concatenate(
-            [
-                p.basis.columns.T @ slopes[a]
-                for a, p in enumerate(self.problem.predictors)
-            ]
+            [p.basis.columns.T @ slopes[a] for a, p in enumerate(self.problem.predictors)]
         )
+
+    def _inform(
+        self,
+        theta: Floats,
+        factors: list[Floats],
+        roots: list[Floats],
+        ell: Derivatives,
+        weights: Mapping[tuple[int, int], Floats],
+    ) -> None:
+        axes = self.axes
+        axes.direct(theta, factors)
+        information, _ = self.rows.factor.information(
+            axes.owner, axes.directions, axes.direction_ptr
+        )
+        assert self._point is not None
+        self._point = replace(self._point, information=information, curvature=information)
         self._curvature_beta = self._information_beta(ell, weights, roots)
 
-    def _by_weight(
-        self, ell: Derivatives, leverages: Mapping[tuple[int, int], Floats]
-    ) -> Rows:
+    def _by_weight(self, ell: Derivatives, leverages: Mapping[tuple[int, int], Floats]) -> Rows:
         """∂log|H|/∂η (n,) of each predictor, û held."""
         n, rows = self.problem.n_rows, {}
         for a in range(len(self.problem.predictors)):
@@ -276,12 +294,40 @@ class LaplaceObjective:
         slope = np.concatenate([gradient, self._by_beta])
         return Evaluation(self._point.value, slope, hessian, hessian)
 
-    # -- axes -----------------------------------------------------------------------------
+    # -- axes and boundary -----------------------------------------------------------------------------
 
     def rotate(self, psi: Floats) -> tuple[Floats, Evaluation] | None:
         """Turn free terms to their principal axes, where one is nearly singular."""
         m = self.problem.n_parameters
         return self._turn(psi, upright=False) if self.axes.leaning(psi[:m]) else None
+
+    @property
+    def rotated(self) -> bool:
+        """Whether some term's parameters are along turned axes."""
+        return self.axes.rotated
+
+    def principal(self, psi: Floats) -> Evaluation:
+        """The point ψ (without rotations) along the principal axes of the free terms."""
+        _, evaluation = self._turn(psi, upright=False)
+        self._turn(self._at, upright=True)
+        return evaluation
+
+    def turned(self, psi: Floats) -> tuple[Floats, Evaluation]:
+        """Turn to the principal axes and stay there."""
+        return self._turn(psi, upright=False)
+
+    def modes(self, psi: Floats) -> tuple[Floats, Floats]:
+        """û (q,) and b̂ = Λû (q,) at ψ, in elimination order."""
+        self(psi)
+        roots = self._roots(self.axes.factors(psi[: self.problem.n_parameters]))
+        b = np.empty_like(self._u)
+        for columns, T in zip(self.rows.columns, roots, strict=True):
+            b[columns] = self._u[columns] @ T.T
+        return self._u.copy(), b
+
+    def by_covariance(self, psi: Floats) -> list[Floats]:
+        """Derivative (k, k) of the objective by each term's covariance TT'."""
+        return self._known_point(psi).by_covariance
 
     def upright(self, psi: Floats) -> tuple[Floats, Evaluation]:
         """Undo all rotations; the same point in the plain parameters."""
@@ -289,12 +335,15 @@ class LaplaceObjective:
 
     def _turn(self, psi: Floats, upright: bool) -> tuple[Floats, Evaluation]:
         m = self.problem.n_parameters
+        theta, self._point = self.axes.turn(self._known_point(psi), psi[:m], upright)
+        self._at = np.concatenate([theta, psi[m:]])
+        return self._at, self._express(self._at)
+
+    def _known_point(self, psi: Floats) -> Point:
         if self._point is None or not np.array_equal(self._at, psi):
             self(psi)
         assert self._point is not None
-        theta, self._point = self.axes.turn(self._point, psi[:m], upright)
-        self._at = np.concatenate([theta, psi[m:]])
-        return self._at, self._express(self._at)
+        return self._point
 
 
 def _pair(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats | float:
