@@ -42,6 +42,13 @@ def load_case(id_: str) -> Case:
     return Case(id_, _raw()[id_])
 
 
+@lru_cache(maxsize=4)
+def r_cases(topic: str) -> dict[str, Case]:
+    """The cases of ``reference/r/<topic>.json``, by id."""
+    stored = json.loads((REFERENCE / "r" / f"{topic}.json").read_text(encoding="utf-8"))
+    return {id_: Case(id_, raw) for id_, raw in stored["cases"].items()}
+
+
 @dataclass(frozen=True)
 class Case:
     id: str
@@ -164,9 +171,10 @@ class Case:
 
 
 def _read(name: str) -> pd.DataFrame:
-    own = REFERENCE / "data" / f"{name}.csv"
-    if own.exists():
-        return pd.read_csv(own)
+    for folder in ("data", "r/data"):
+        own = REFERENCE / folder / f"{name}.csv"
+        if own.exists():
+            return pd.read_csv(own)
     from mixedeffects.data import datasets
 
     return datasets.load(name)

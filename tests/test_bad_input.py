@@ -574,7 +574,7 @@ ASKED = {
     "degrees of freedom that are not there": (
         lambda f: f.fixef(df="kenward"),
         ModelError,
-        ["'kenward'", "df='asymptotic'"],
+        ["'kenward'", "'kenward-roger'"],
     ),
     "method that is not there": (
         lambda f: f.confint(method="boot"),

@@ -84,13 +84,13 @@ def test_json_holds_all_estimates(run, folder):
     assert set(record) == {
         *("formula", "family", "reml", "nobs", "n_rows", "dropped", "groups"),
         *("loglik", "objective", "aic", "bic", "df_resid", "sigma", "theta"),
-        *("level", "fixed", "vcov", "aliased", "random"),
+        *("df", "level", "fixed", "vcov", "aliased", "random"),
         *("is_singular", "converged", "checks", "evaluations", "way", "notes"),
     }
     assert record["groups"] == {"Subject": 18}
     assert record["sigma"] == fit.sigma
     assert [row["term"] for row in record["fixed"]] == ["Intercept", "Days"]
-    assert record["fixed"][0]["df"] is None  # infinite
+    assert record["fixed"][1]["df"] == pytest.approx(17.0, abs=1e-4)
     np.testing.assert_array_equal(record["vcov"], fit.vcov())
     term = record["random"][0]
     assert term["columns"] == ["Intercept", "Days"]

@@ -149,6 +149,15 @@ def _datasets(name: str | None) -> int:
 # -- fit -----------------------------------------------------------------------------------
 
 
+class Freedom(StrEnum):
+    """Degrees of freedom of the tests of fixed effects."""
+
+    SATTERTHWAITE = "satterthwaite"
+    KENWARD_ROGER = "kenward-roger"
+    RESIDUAL = "residual"
+    ASYMPTOTIC = "asymptotic"
+
+
 class Format(StrEnum):
     """Of what ``fit`` prints."""
 
@@ -175,6 +184,9 @@ def fit(
         str | None, typer.Option(help="Column of weights: residual variance sigma^2 / weight.")
     ] = None,
     offset: Annotated[str | None, typer.Option(help="Column added to the prediction.")] = None,
+    df: Annotated[
+        Freedom, typer.Option(help="Degrees of freedom of the fixed effects' tests.")
+    ] = Freedom.SATTERTHWAITE,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     shown: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TEXT,
     out: Annotated[Path | None, typer.Option(help="Write the estimates as JSON.")] = None,
@@ -204,14 +216,15 @@ def fit(
     def work() -> int:
         _check_targets(tables, out, save)
         model = _fitted(formula, data, level, reml=not ml, weights=weights, offset=offset)
-        print(_json(model, level) if shown == Format.JSON else model.summary(level=level))
+        asked = {"df": df.value, "level": level}
+        print(_json(model, **asked) if shown == Format.JSON else model.summary(**asked))
         if out is not None:
-            _write_text(out, _json(model, level) + "\n")
+            _write_text(out, _json(model, **asked) + "\n")
         if save is not None:
             model.save(save)
         for name, path in tables.items():
             if path is not None:
-                _write_table(path, _table(model, name, level))
+                _write_table(path, _table(model, name, **asked))
         return NOT_CERTIFIED if strict and not model.converged else DONE
 
     return work
@@ -269,17 +282,17 @@ class _Progress:
             self._line.stop()
 
 
-def _json(model: MixedFit, level: float) -> str:
+def _json(model: MixedFit, df: str, level: float) -> str:
     from mixedeffects.show.record import as_record
 
-    record = as_record(model.design, model.estimates, level=level)
+    record = as_record(model.design, model.estimates, model._freedom(df), level)
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _table(model: MixedFit, name: str, level: float) -> Any:
+def _table(model: MixedFit, name: str, df: str, level: float) -> Any:
     """A table of the fit in pandas, the library of data from files."""
     if name == "fixef":
-        return model.fixef(level=level)
+        return model.fixef(df, level)
     if name == "ranef":
         return model.ranef()
     table = model.predict(interval="confidence", level=level)

@@ -16,17 +16,17 @@ from scipy.linalg.cython_blas cimport dtrsm, dtrsv
 from scipy.linalg.cython_lapack cimport dpotrf, dpotri
 
 
-cdef inline double* doubles(object array) except? NULL:
+cdef double* doubles(object array) except? NULL:
     cdef double[::1] view = array
     return &view[0] if view.shape[0] else NULL
 
 
-cdef inline int32_t* int32s(object array) except? NULL:
+cdef int32_t* int32s(object array) except? NULL:
     cdef int32_t[::1] view = array
     return &view[0] if view.shape[0] else NULL
 
 
-cdef inline int64_t* int64s(object array) except? NULL:
+cdef int64_t* int64s(object array) except? NULL:
     cdef int64_t[::1] view = array
     return &view[0] if view.shape[0] else NULL
 
@@ -165,53 +165,7 @@ cdef class BlockFactor:
     all workspace belongs to the object, so one object serves one thread.
     """
 
-    cdef object kept
-    cdef int64_t n_vertices, n_leading, q, q_leading, n_dense
-    cdef int p, n_factors, k_max
-    cdef bint has_precision
-    cdef int32_t *size
-    cdef int32_t *factor
-    cdef int32_t *struct_rows
-    cdef int32_t *struct_column
-    cdef int32_t *block_row
-    cdef int32_t *block_column
-    cdef int64_t *offset
-    cdef int64_t *square
-    cdef int64_t *struct_ptr
-    cdef int64_t *panel_ptr
-    cdef int64_t *block_ptr
-    cdef int64_t *block_value
-    cdef int32_t *panel_width
-    cdef double *a_diagonal
-    cdef double *a_blocks
-    cdef double *a_border
-    cdef double *a_corner
-    cdef double *precision_diagonal
-    cdef double *precision_blocks
-    cdef int32_t *factor_size
-    cdef int64_t *factor_ptr
-    cdef readonly object T, diagonal, panel, dense, u, beta, s, related, inverse_diagonal, inverse_panel, inverse_dense
-    cdef double *t
-    cdef double *r_diagonal
-    cdef double *r_panel
-    cdef double *r_dense
-    cdef double *x_u
-    cdef double *x_beta
-    cdef double *x_s
-    cdef double *x_related
-    cdef double *i_diagonal
-    cdef double *i_panel
-    cdef double *i_dense
-    cdef object buffers
-    cdef double *scratch
-    cdef double *gathered
-    cdef int64_t *column
-    cdef readonly double log_determinant, log_determinant_x, rss
-    cdef int inverse_border
-
     def __init__(self, plan, products):
-        cdef int64_t j
-        self.kept = (plan, products)
         self.n_vertices = plan.size.shape[0]
         self.n_leading = plan.n_leading
         self.p = products.corner.shape[0] - 1
@@ -235,14 +189,7 @@ cdef class BlockFactor:
         self.q = plan.offset[self.n_vertices]
         self.q_leading = plan.offset[self.n_leading]
         self.n_dense = self.q - self.q_leading + self.p + 1
-        self.a_diagonal = doubles(products.diagonal)
-        self.a_blocks = doubles(products.blocks)
-        self.a_border = doubles(products.border)
-        self.a_corner = doubles(products.corner.reshape(-1))
-        self.has_precision = products.precision_diagonal is not None
-        if self.has_precision:
-            self.precision_diagonal = doubles(products.precision_diagonal)
-            self.precision_blocks = doubles(products.precision_blocks)
+        self.use(plan, products)
         self.T = np.zeros(plan.factor_ptr[self.n_factors])
         self.diagonal = np.empty(plan.square[self.n_leading])
         self.panel = np.empty(plan.panel_ptr[self.n_leading])
@@ -270,6 +217,26 @@ cdef class BlockFactor:
         self.column = int64s(column)
         self.inverse_border = -1
 
+    def use(self, plan, products):
+        """Read these cross-products of the same pattern from now on."""
+        self.kept = (plan, products)
+        self.a_diagonal = doubles(products.diagonal)
+        self.a_blocks = doubles(products.blocks)
+        self.a_border = doubles(products.border)
+        self.a_corner = doubles(products.corner.reshape(-1))
+        self.has_precision = products.precision_diagonal is not None
+        if self.has_precision:
+            self.precision_diagonal = doubles(products.precision_diagonal)
+            self.precision_blocks = doubles(products.precision_blocks)
+        held = [(np.ascontiguousarray(columns), np.ascontiguousarray(relationship))
+                for columns, relationship in products.related]
+        where = [(columns.ctypes.data, *columns.shape, relationship.ctypes.data)
+                 for columns, relationship in held]
+        self.n_related = len(held)
+        self.relationships = (held, np.array(where, dtype=np.int64).reshape(-1))
+        self.relationship = int64s(self.relationships[1])
+        self.inverse_border = -1
+
     # -- factor ---------------------------------------------------------------------------
 
     def factorize(self, double[::1] T):
@@ -280,13 +247,16 @@ cdef class BlockFactor:
         """
         cdef int info
         memcpy(self.t, &T[0], T.shape[0] * sizeof(double))
-        self.inverse_border = -1
         with nogil:
-            self.assemble()
-            info = self.eliminate()
-            if info == 0:
-                info = self.factor_dense()
+            info = self.factor_here()
         return info
+
+    cdef int factor_here(self) noexcept nogil:
+        cdef int info
+        self.inverse_border = -1
+        self.assemble()
+        info = self.eliminate()
+        return info if info else self.factor_dense()
 
     cdef void assemble(self) noexcept nogil:
         cdef int64_t j, e, n = self.n_dense, base = self.q_leading, row, stride
@@ -478,12 +448,32 @@ cdef class BlockFactor:
     def solve(self):
         """û, β̂ and s = Z'W(y − Xβ̂ − Zb̂), in elimination order, into u, beta and s."""
         with nogil:
-            self.back_substitute()
-            self.score()
-        if self.kept[1].related:
-            self.related[:] = self.s
-        for columns, relationship in self.kept[1].related:
-            self.related[columns] = relationship @ self.s[columns]
+            self.solve_here()
+
+    cdef void solve_here(self) noexcept nogil:
+        self.back_substitute()
+        self.score()
+        if self.n_related:
+            self.relate()
+
+    cdef void relate(self) noexcept nogil:
+        """K s of the factors whose levels are related, s of the others."""
+        cdef int64_t f, i, j, a, levels, k
+        cdef int64_t* columns
+        cdef double* K
+        cdef double x
+        memcpy(self.x_related, self.x_s, self.q * sizeof(double))
+        for f in range(self.n_related):
+            columns = <int64_t*> self.relationship[4 * f]
+            levels = self.relationship[4 * f + 1]
+            k = self.relationship[4 * f + 2]
+            K = <double*> self.relationship[4 * f + 3]
+            for i in range(levels):
+                for a in range(k):
+                    x = 0.0
+                    for j in range(levels):
+                        x += K[i * levels + j] * self.x_s[columns[j * k + a]]
+                    self.x_related[columns[i * k + a]] = x
 
     cdef void back_substitute(self) noexcept nogil:
         cdef int n = <int> self.n_dense, m = n - 1, one = 1, i
@@ -649,6 +639,11 @@ cdef class BlockFactor:
         """
         if self.inverse_border == border:
             return
+        self.allocate_inverse()
+        with nogil:
+            self.invert_here(border)
+
+    cdef allocate_inverse(self):
         if self.inverse_diagonal is None:
             self.inverse_diagonal = np.empty(self.kept[0].square[self.n_leading])
             self.inverse_panel = np.empty(self.kept[0].panel_ptr[self.n_leading])
@@ -656,9 +651,10 @@ cdef class BlockFactor:
             self.i_diagonal = doubles(self.inverse_diagonal)
             self.i_panel = doubles(self.inverse_panel)
             self.i_dense = doubles(self.inverse_dense.reshape(-1))
-        with nogil:
-            self.invert_dense(border)
-            self.invert_leading(border)
+
+    cdef void invert_here(self, bint border) noexcept nogil:
+        self.invert_dense(border)
+        self.invert_leading(border)
         self.inverse_border = border
 
     cdef void invert_dense(self, bint border) noexcept nogil:
@@ -910,9 +906,12 @@ cdef class BlockFactor:
         cdef double* g = doubles(traces)
         cdef double* h = doubles(scores)
         with nogil:
-            self.contract_inverse(g)
-            self.contract_scores(h)
+            self.contract_here(g, h)
         return traces, scores
+
+    cdef void contract_here(self, double* traces, double* scores) noexcept nogil:
+        self.contract_inverse(traces)
+        self.contract_scores(scores)
 
     cdef void contract_inverse(self, double* g) noexcept nogil:
         cdef int64_t j, i, e, n = self.n_dense, base = self.q_leading, width, at
@@ -982,21 +981,29 @@ cdef class BlockFactor:
             return information, dot
         c_buffer = np.zeros((self.q, m))
         w_buffer = np.zeros((self.q + self.p, m))
-        cdef double[:, ::1] ai = information
-        cdef double[::1] cs = dot
+        cdef double* ai = doubles(information.reshape(-1))
+        cdef double* cs = doubles(dot)
         cdef double* c = doubles(c_buffer.reshape(-1))
         cdef double* w = doubles(w_buffer.reshape(-1))
         with nogil:
-            self.direction_columns(parameter_factor, directions, direction_ptr, c, &cs[0], m)
-            self.products_of(c, w, m)
-            self.cross(c, w, self.q, m, 1.0, &ai[0, 0])
-            self.scale_rows(w, m)
-            self.forward_substitute(w, m)
-            self.cross(w, w, self.q + self.p, m, -1.0, &ai[0, 0])
+            self.information_here(
+                &parameter_factor[0], &directions[0], &direction_ptr[0], m, c, w, ai, cs)
         return information, dot
 
+    cdef void information_here(
+        self, const int32_t* parameter_factor, const double* directions, const int64_t* ptr,
+        int64_t m, double* c, double* w, double* ai, double* dot
+    ) noexcept nogil:
+        """``information`` into zeroed ai (m, m) and dot (m,), by zeroed c (q, m), w (q + p, m)."""
+        self.direction_columns(parameter_factor, directions, ptr, c, dot, m)
+        self.products_of(c, w, m)
+        self.cross(c, w, self.q, m, 1.0, ai)
+        self.scale_rows(w, m)
+        self.forward_substitute(w, m)
+        self.cross(w, w, self.q + self.p, m, -1.0, ai)
+
     cdef void direction_columns(
-        self, int32_t[::1] parameter_factor, double[::1] directions, int64_t[::1] ptr,
+        self, const int32_t* parameter_factor, const double* directions, const int64_t* ptr,
         double* c, double* dot, int64_t m
     ) noexcept nogil:
         cdef int64_t j, l

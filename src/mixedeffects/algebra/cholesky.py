@@ -7,7 +7,7 @@ than LAPACK's dense one stay together in a trailing block.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -29,6 +29,7 @@ __all__ = [
     "arrange",
     "arrange_response",
     "columns_of",
+    "rearrange",
 ]
 
 
@@ -159,20 +160,12 @@ def arrange(
 ) -> ArrangedProducts:
     """Cross-products in the plan's order; ``relationships``: matrices (L, L) or None."""
     precisions = [None if r is None else cast(Floats, np.linalg.inv(r)) for r in relationships]
-    diagonal = np.empty(plan.square[-1])
-    for f, block in enumerate(products.diagonal):
-        _scatter(diagonal, plan.square[plan.position[f]], block)
-    flat = [pair.blocks for pair in products.pairs]
-    flat += [
-        np.zeros((len(p) * (len(p) - 1) // 2, *products.diagonal[f].shape[1:]))
-        for f, p in enumerate(precisions)
-        if p is not None
-    ]
     precision_diagonal, precision_blocks = _arrange_precisions(products, plan, precisions)
+    diagonal, blocks = _arrange_random(products, plan, [p is not None for p in precisions])
     border, corner = arrange_response(products, plan)
     return ArrangedProducts(
         diagonal=diagonal,
-        blocks=_arrange_values(flat, plan),
+        blocks=blocks,
         border=border,
         corner=corner,
         precision_diagonal=precision_diagonal,
@@ -181,6 +174,29 @@ def arrange(
             (columns_of(plan, f), r) for f, r in enumerate(relationships) if r is not None
         ),
     )
+
+
+def rearrange(
+    arranged: ArrangedProducts, products: Crossproducts, plan: Plan, related: Sequence[bool]
+) -> ArrangedProducts:
+    """Other cross-products of the same pattern; ``related`` as in ``analyse``."""
+    diagonal, blocks = _arrange_random(products, plan, related)
+    border, corner = arrange_response(products, plan)
+    return replace(arranged, diagonal=diagonal, blocks=blocks, border=border, corner=corner)
+
+
+def _arrange_random(
+    products: Crossproducts, plan: Plan, related: Sequence[bool]
+) -> tuple[Floats, Floats]:
+    """The diagonal blocks of Z'WZ and those above them, with zeros between related levels."""
+    diagonal = np.empty(plan.square[-1])
+    for f, block in enumerate(products.diagonal):
+        _scatter(diagonal, plan.square[plan.position[f]], block)
+    flat = [pair.blocks for pair in products.pairs]
+    for block, known in zip(products.diagonal, related, strict=True):
+        if known:
+            flat.append(np.zeros((len(block) * (len(block) - 1) // 2, *block.shape[1:])))
+    return diagonal, _arrange_values(flat, plan)
 
 
 def columns_of(plan: Plan, factor: int) -> Longs:

@@ -70,6 +70,17 @@ class Crossproducts:
             log_weights=self.log_weights + other.log_weights,
         )
 
+    def without(self, part: Crossproducts) -> Crossproducts:
+        """Less those of some of the rows; a level that loses all of them keeps zeros."""
+        return Crossproducts(
+            diagonal=tuple(a - b for a, b in zip(self.diagonal, part.diagonal, strict=True)),
+            pairs=tuple(_less_pairs(a, b) for a, b in zip(self.pairs, part.pairs, strict=True)),
+            border=tuple(a - b for a, b in zip(self.border, part.border, strict=True)),
+            corner=self.corner - part.corner,
+            n_rows=self.n_rows - part.n_rows,
+            log_weights=self.log_weights - part.log_weights,
+        )
+
 
 def crossproducts(
     groupings: Sequence[Grouping], X: Floats, y: Floats, weights: Floats | None = None
@@ -148,3 +159,13 @@ def _add_pairs(a: PairProducts, b: PairProducts) -> PairProducts:
         (keys % width).astype(np.int32),
         blocks,
     )
+
+
+def _less_pairs(all_: PairProducts, part: PairProducts) -> PairProducts:
+    width = int(all_.columns.max(initial=0)) + 1
+    keys = all_.rows.astype(np.int64) * width + all_.columns
+    order = np.argsort(keys)
+    where = order[np.searchsorted(keys[order], part.rows.astype(np.int64) * width + part.columns)]
+    blocks = all_.blocks.copy()
+    blocks[where] -= part.blocks
+    return replace(all_, blocks=blocks)

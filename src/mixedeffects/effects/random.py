@@ -76,12 +76,13 @@ def modes_table(estimates: Estimates, factor: ConditionalFactor) -> dict[str, ND
         )
     names = ("group", "level", "term", "estimate", "std_error")
     return {
-        name: _stack([part[i] for part in parts], as_text=name == "level")
+        name: stacked([part[i] for part in parts], as_text=name == "level")
         for i, name in enumerate(names)
     }
 
 
-def _stack(arrays: list[NDArray[Any]], as_text: bool) -> NDArray[Any]:
+def stacked(arrays: list[NDArray[Any]], as_text: bool) -> NDArray[Any]:
+    """Arrays end to end; ``as_text`` where they hold different kinds of values."""
     if as_text and len({a.dtype.kind for a in arrays}) > 1:
         arrays = [a.astype(str).astype(object) for a in arrays]
     return np.concatenate(arrays)

@@ -57,6 +57,12 @@ def own_rows(fit: Fit) -> Rows:
     )
 
 
+def row_labels(fit: Fit) -> NDArray[Any]:
+    """Labels (nobs,) of the rows used: of a pandas index, else their positions in the data."""
+    index, rows = fit.design.frame.index, fit.design.rows
+    return rows if index is None else np.asarray(index[rows])
+
+
 def new_rows(fit: Fit, data: Any, random: bool, new_levels: NewLevels, offset: Any) -> Rows:
     """Rows of new data; without ``random`` their grouping columns need not be there."""
     new = fit.design.spec.apply(data, new_levels=new_levels, random=random, offset=offset)

@@ -121,7 +121,7 @@ class Jet:
                 if all(b in self.terms for b in blocks)
             ]
             if parts:
-                terms[key] = _total(parts)
+                terms[key] = total(parts)
         return self.with_terms(slopes[0], terms)
 
     def __add__(self, other: Jet | Array | float) -> Jet:
@@ -175,7 +175,7 @@ def _products(a: Jet, b: Jet) -> Iterator[tuple[Key, Array]]:
             if (not left or left in a.terms) and (not right or right in b.terms)
         ]
         if parts:
-            yield key, _total(parts)
+            yield key, total(parts)
 
 
 def _product(first: Array, *others: Array) -> Array:
@@ -184,7 +184,7 @@ def _product(first: Array, *others: Array) -> Array:
     return first
 
 
-def _total(parts: list[Array]) -> Array:
+def total(parts: list[Array]) -> Array:
     total = parts[0]
     for part in parts[1:]:
         total = total + part
@@ -194,7 +194,9 @@ def _total(parts: list[Array]) -> Array:
 def variables(point: tuple[Array, ...], wanted: Wanted) -> tuple[Jet, ...]:
     """The predictors themselves."""
     one = np.float64(1.0)
-    first = [{(i,): np.asarray(one)} if wanted.order else {} for i in range(len(point))]
+    first: list[Partials] = [
+        {(i,): np.asarray(one)} if wanted.order else {} for i in range(len(point))
+    ]
     return tuple(
         Jet(value, wanted, len(point), terms) for value, terms in zip(point, first, strict=True)
     )

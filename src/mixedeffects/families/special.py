@@ -7,16 +7,16 @@ so that a jet composes with it.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, gammaln, log_ndtr, ndtr, polygamma, psi
+from scipy.special import expit, gammaln, log_ndtr, polygamma, psi
 
 from mixedeffects.families.jets import Array
 
-HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
+HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
 # Bernoulli numbers over 2m(2m − 1): Stirling's series at x ≥ LARGE has 16 digits with these.
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 LARGE = 12.0
 # The continued fraction of Mills' ratio from here on, to this depth, has 15 digits.
-_TAIL, _DEPTH = -4.0, 60
+_TAIL, _DEPTH = -4.0, 20
 
 
 def softplus(x: Array, order: int = 0) -> tuple[Array, ...]:
@@ -77,25 +77,24 @@ def log_normal_cdf(x: Array, order: int = 0) -> tuple[Array, ...]:
 
 def _mills(x: Array) -> tuple[Array, Array, Array]:
     """λ(x) = φ/Φ, d = λ + x, and d' = 1 − λd."""
-    x = np.asarray(x, dtype=float)
-    z = np.maximum(-x, -_TAIL)
-    tail = np.zeros_like(z)
-    for k in range(_DEPTH, 1, -1):
-        tail = k / (z + tail)
-    fraction = 1.0 / (z + tail)  # d, from λ = z + 1/(z + 2/(z + 3/(…)))
+    x = np.atleast_1d(x)
+    ratio = np.exp(log_density_normal(x) - log_ndtr(x))
+    excess = ratio + x
+    rest = 1.0 - ratio * excess
     deep = x < _TAIL
-    ratio = np.where(deep, z + fraction, np.exp(log_density_normal(x) - log_ndtr(x)))
-    excess = np.where(deep, fraction, ratio + x)
-    rest = np.where(deep, fraction * (tail - fraction), 1.0 - ratio * excess)
+    if deep.any():
+        z = -x[deep]
+        tail = np.zeros_like(z)
+        for k in range(_DEPTH, 1, -1):
+            tail = k / (z + tail)
+        fraction = 1.0 / (z + tail)  # d, from λ = z + 1/(z + 2/(z + 3/(…)))
+        ratio[deep], excess[deep], rest[deep] = z + fraction, fraction, fraction * (tail - fraction)
     return ratio, excess, rest
 
 
 def log_density_normal(x: Array) -> Array:
-    return -0.5 * x * x - HALF_LOG_2PI
-
-
-def normal_cdf(x: Array) -> Array:
-    return ndtr(x)
+    value: Array = -0.5 * x * x - HALF_LOG_2PI
+    return value
 
 
 def stirling(log_x: Array, order: int = 0) -> tuple[Array, ...]:
@@ -103,7 +102,8 @@ def stirling(log_x: Array, order: int = 0) -> tuple[Array, ...]:
 
     A function of log x, and so are its derivatives.
     """
-    log_x = np.asarray(log_x, dtype=float)
+    shape = np.shape(log_x)
+    log_x = np.ravel(log_x)
     x = np.exp(log_x)
     inverse = 1.0 / np.maximum(x, LARGE)
     square = inverse * inverse
@@ -115,9 +115,10 @@ def stirling(log_x: Array, order: int = 0) -> tuple[Array, ...]:
         found.append(series * inverse)
     small = x < LARGE
     if small.any():
-        for value, exact in zip(found, _stirling_exactly(x[small], log_x[small], order)):
+        exactly = _stirling_exactly(x[small], log_x[small], order)
+        for value, exact in zip(found, exactly, strict=True):
             value[small] = exact
-    return tuple(found)
+    return tuple(value.reshape(shape) for value in found)
 
 
 def _stirling_exactly(x: Array, log_x: Array, order: int) -> list[Array]:
@@ -143,22 +144,22 @@ def log_rising(y: Array, log_x: Array, order: int = 0) -> tuple[Array, ...]:
     log_x = np.asarray(log_x, dtype=float)
     x = np.exp(log_x)
     v = y / x
-    log_ratio = np.where(v < 1e300, np.log1p(v), np.log(y) - log_x)
+    log_y = np.log(np.maximum(y, 1e-300))
+    log_ratio = np.where(v < 1e300, np.log1p(v), log_y - log_x)
     above = stirling(log_x + log_ratio, order)
     below = stirling(log_x, order)
     found = [(x + y - 0.5) * log_ratio - y + above[0] - below[0]]
     if order >= 1:
-        c = expit(log_x - np.log(y))  # x/(x + y)
-        d = expit(np.log(y) - log_x)
+        c, d = expit(log_x - log_y), expit(log_y - log_x)  # x/(x + y), y/(x + y)
         gap = x * log1pmx(v)
         found.append(gap + 0.5 * d + c * above[1] - below[1])
     if order >= 2:
-        square = y * d  # x c v²
+        square = y * d
         found.append(gap + square - 0.5 * c * d + c * (c * above[2] + d * above[1]) - below[2])
     if order >= 3:
         found.append(
             gap
-            + square * (1.0 - c)
+            + square * d
             - 0.5 * c * d * (d - c)
             + c * (c * c * above[3] + d * (3.0 * c * above[2] + (d - c) * above[1]))
             - below[3]

@@ -32,8 +32,8 @@ class Point:
     """What an evaluation knows of the covariances, whatever parameters describe them.
 
     Per term: ``factors`` T (k, k), ``slopes`` half of ∂/∂T, ``by_covariance`` ∂/∂(TT').
-    ``information`` (m, m) average information along the directions of TT', ``curvature``
-    (m, m) the exact one, or the same where that is dear.
+    ``information`` (m, m) average information along the directions of TT' given σ, ``curvature``
+    (m, m) the exact one, or the same where that is dear; ``mixed`` (m,) with log σ².
     """
 
     value: float
@@ -42,6 +42,7 @@ class Point:
     by_covariance: list[Floats]
     information: Floats
     curvature: Floats
+    mixed: Floats
 
 
 class Axes:
@@ -154,6 +155,11 @@ class Axes:
                 if sizes.min() < LEAN * sizes.max():
                     return True
         return False
+
+    def orient(self, number: int, axes: Floats) -> None:
+        """Let θ describe T̃ in T = Q T̃ of a free term from now on, Q the ``axes`` (k, k)."""
+        self._rotations[number] = axes
+        self.rotated = True
 
     def turn(self, point: Point, theta: Floats, upright: bool) -> tuple[Floats, Point]:
         """Turn the free terms to their principal axes, or back; the same point there."""

@@ -31,11 +31,14 @@ class ConditionalFactor:
         self._objective.value(theta)
         self._factors = [t.covariance.factor(theta[t.parameters]) for t in problem.terms]
 
-    def level_covariances(self, number: int) -> Floats:
-        """Cov(b − b̂ | β, θ, y)/σ² of each level of a term, (L, k, k), in the user's columns."""
+    def level_covariances(self, number: int, fixed: bool = False) -> Floats:
+        """Cov(b − b̂ | β, θ, y)/σ² of each level of a term, (L, k, k), in the user's columns.
+
+        ``fixed``: whether the uncertainty of β counts.
+        """
         term = self.problem.terms[number]
         factor = self._objective.factor
-        factor.invert(False)
+        factor.invert(fixed)
         blocks = factor.level_covariances(self.problem.plan.position[term.grouping])
         root = np.linalg.solve(term.map, self._factors[number])
         covariances: Floats = root @ blocks[:, term.columns, term.columns] @ root.T

@@ -139,8 +139,7 @@ def estimate(
 def _term(
     term: Term, name: TermNames, modes: Floats, theta: Floats, sigma: float
 ) -> RandomTermEstimate:
-    T = term.covariance.factor(theta[term.parameters])
-    factor = _cleaned(lower_root(cast(Floats, np.linalg.solve(term.map, T))))
+    factor = _user_factor(term, theta)
     return RandomTermEstimate(
         label=name.label,
         group=name.group,
@@ -154,6 +153,11 @@ def _term(
         modes=modes,
         correlated=term.covariance.correlated,
     )
+
+
+def _user_factor(term: Term, theta: Floats) -> Floats:
+    T = term.covariance.factor(theta[term.parameters])
+    return _cleaned(lower_root(cast(Floats, np.linalg.solve(term.map, T))))
 
 
 def _cleaned(factor: Floats) -> Floats:
@@ -182,4 +186,10 @@ def standardized_theta(terms: Sequence[Term], theta: Floats) -> Floats:
         )
         for term in terms
     ]
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def user_theta(terms: Sequence[Term], theta: Floats) -> Floats:
+    """θ of the standardized basis of a problem carried to the user's columns."""
+    parts = [term.covariance.parameters(_user_factor(term, theta)) for term in terms]
     return np.concatenate(parts) if parts else np.empty(0)

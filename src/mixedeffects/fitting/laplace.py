@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mixedeffects.families.base import Derivatives
 from mixedeffects.fitting.axes import Axes, Point
 from mixedeffects.fitting.general import GeneralProblem
-from mixedeffects.fitting.optimize import Evaluation
+from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
 from mixedeffects.fitting.weighted import WeightedFactor
 
 Floats = NDArray[np.float64]
@@ -72,12 +72,12 @@ class LaplaceObjective:
         roots = self._roots(factors)
         mode = self._mode(roots, beta)
         if mode is None:
-            return _unknown(len(psi))
+            return unknown_evaluation(np.inf, len(psi))
         family, response = self.problem.family, self.problem.response
         ell = family.derivatives(response, mode.eta, 3, self.problem.curved)
         weights = self._weights(ell)
         if not self._factorize(roots, ell, weights, mode.u):
-            return _unknown(len(psi))
+            return unknown_evaluation(np.inf, len(psi))
         self._u = mode.u
         value = mode.penalized + self.rows.factor.log_determinant
         self._differentiate(theta, factors, roots, mode, ell, weights, value)
@@ -215,7 +215,7 @@ class LaplaceObjective:
         )
         halves, by_covariance = axes.by_factor(factors, traces, np.zeros_like(traces), 1.0)
         unknown = np.zeros((self.problem.n_parameters,) * 2)
-        self._point = Point(value, factors, halves, by_covariance, unknown, unknown)
+        self._point = Point(value, factors, halves, by_covariance, unknown, unknown, np.empty(0))
         self._by_beta = np.concatenate(
             [p.basis.columns.T @ slopes[a] for a, p in enumerate(self.problem.predictors)]
         )
@@ -294,7 +294,7 @@ class LaplaceObjective:
         slope = np.concatenate([gradient, self._by_beta])
         return Evaluation(self._point.value, slope, hessian, hessian)
 
-    # -- axes and boundary -----------------------------------------------------------------------------
+    # -- axes and boundary -----------------------------------------------------------------
 
     def rotate(self, psi: Floats) -> tuple[Floats, Evaluation] | None:
         """Turn free terms to their principal axes, where one is nearly singular."""
@@ -353,8 +353,3 @@ def _pair(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats |
 def _sorted(a: int, b: int, c: int) -> tuple[int, int, int]:
     first, second, third = sorted((a, b, c))
     return first, second, third
-
-
-def _unknown(size: int) -> Evaluation:
-    unknown = np.full((size, size), np.nan)
-    return Evaluation(np.inf, np.full(size, np.nan), unknown, unknown)

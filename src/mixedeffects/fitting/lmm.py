@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mixedeffects.algebra.cholesky import BlockFactor, columns_of
 from mixedeffects.fitting.axes import Axes, Point
 from mixedeffects.fitting.curvature import TraceCurvature
-from mixedeffects.fitting.optimize import Evaluation
+from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.start import moment_covariances, start_of
 
@@ -75,12 +75,38 @@ class Objective:
         factors = self.axes.factors(theta)
         value = self._value(factors)
         if not np.isfinite(value):
-            m = self.problem.n_parameters
-            unknown = np.full((m, m), np.nan)
-            return Evaluation(value, np.full(m, np.nan), unknown, unknown)
-        self._point, self._at = self._evaluate(theta, value, factors), theta.copy()
-        self._roots = factors
+            return unknown_evaluation(value, self.problem.n_parameters)
+        variance = self.factor.rss / self.problem.dof
+        self._point = self._evaluate(theta, value, factors, variance)
+        self._at, self._roots = theta.copy(), factors
         return self._express(self._point, theta)
+
+    def unprofiled(self, theta: Floats, log_sigma: float) -> Evaluation:
+        """The objective by (θ, log σ) (m + 1,), σ in units of the scaled response."""
+        factors = self.axes.factors(theta)
+        value, m = self._value(factors), self.problem.n_parameters
+        if not np.isfinite(value):
+            return unknown_evaluation(value, m + 1)
+        variance, dof = float(np.exp(2.0 * log_sigma)), self.problem.dof
+        ratio = self.factor.rss / (dof * variance)
+        value += dof * (ratio - 1.0 - np.log(ratio))
+        point = self._evaluate(theta, value, factors, variance)
+        self._point, self._at, self._roots = None, theta.copy(), factors
+        gradient, correction, carry = self.axes.express(point, theta)
+        mixed = 2.0 * point.mixed @ carry
+        hessians = []
+        for inner in (point.curvature, point.information):
+            whole = np.empty((m + 1, m + 1))
+            whole[:m, :m] = carry.T @ inner @ carry + correction
+            whole[m, :m] = whole[:m, m] = mixed
+            whole[m, m] = 4.0 * dof * ratio
+            hessians.append(whole)
+        return Evaluation(value, np.append(gradient, 2.0 * dof * (1.0 - ratio)), *hessians)
+
+    def orient(self, number: int, axes: Floats) -> None:
+        """Let θ describe T̃ in T = Q T̃ of a free term from now on, Q the ``axes`` (k, k)."""
+        self.axes.orient(number, axes)
+        self._point = self._roots = None
 
     def rotate(self, theta: Floats) -> tuple[Floats, Evaluation] | None:
         """Turn free terms to their principal axes; the same point in the new parameters.
@@ -154,23 +180,20 @@ class Objective:
             + problem.constant
         )
 
-    def _evaluate(self, theta: Floats, value: float, factors: list[Floats]) -> Point:
+    def _evaluate(
+        self, theta: Floats, value: float, factors: list[Floats], variance: float
+    ) -> Point:
         problem, factor, axes = self.problem, self.factor, self.axes
-        variance = factor.rss / problem.dof
         factor.solve()
         factor.invert(problem.reml)
         halves, by_covariance = axes.by_factor(factors, *factor.contract(), variance)
         axes.direct(theta, factors)
         information, dot = factor.information(axes.owner, axes.directions, axes.direction_ptr)
-        dot /= variance
         information = information / variance
-        profiled = np.outer(dot, dot) / problem.dof
         curvature = information
         if self._curvature is not None:
             curvature = 2.0 * information - self._traces(self._curvature)
-        return Point(
-            value, factors, halves, by_covariance, information - profiled, curvature - profiled
-        )
+        return Point(value, factors, halves, by_covariance, information, curvature, dot / variance)
 
     def _traces(self, curvature: TraceCurvature) -> Floats:
         """tr(PΣ̇_kPΣ̇_l) of the directions."""
@@ -186,9 +209,11 @@ class Objective:
         return trace
 
     def _express(self, point: Point, theta: Floats) -> Evaluation:
+        """The point by θ, σ profiled out."""
         gradient, correction, carry = self.axes.express(point, theta)
-        information = carry.T @ point.information @ carry + correction
+        profiled = np.outer(point.mixed, point.mixed) / self.problem.dof
+        information = carry.T @ (point.information - profiled) @ carry + correction
         hessian = information
         if self._curvature is not None:
-            hessian = carry.T @ point.curvature @ carry + correction
+            hessian = carry.T @ (point.curvature - profiled) @ carry + correction
         return Evaluation(point.value, gradient, hessian, information)

@@ -34,6 +34,12 @@ class Evaluation(NamedTuple):
     information: Floats
 
 
+def unknown_evaluation(value: float, m: int) -> Evaluation:
+    """Where nothing is known of an objective but its value."""
+    unknown = np.full((m, m), np.nan)
+    return Evaluation(value, np.full(m, np.nan), unknown, unknown)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One line of the trace: the value reached, the decrease predicted, the step's length."""

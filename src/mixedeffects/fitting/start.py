@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,17 +56,25 @@ def moment_equations(products: Crossproducts) -> MomentEquations | None:
 
 def moment_covariances(equations: MomentEquations, products: Crossproducts) -> list[Floats]:
     """Σ_f/σ² (k, k) of each grouping factor, positive definite."""
-    moments = np.empty(len(equations.inverse))
+    scores = [border[:, :, -1] for border in products.border]
+    return covariances_of(equations, scores, products.corner[-1, -1], products.n_rows)
+
+
+def covariances_of(
+    equations: MomentEquations, scores: Sequence[Floats], square: Any, n_rows: int
+) -> list[Floats]:
+    """The same from Z'Wy of each factor (..., L, k) and y'Wy (...), of one or more responses."""
+    moments = np.empty((*np.shape(square), len(equations.inverse)))
     places = list(zip(equations.ends[:-1], equations.ends[1:], equations.bases, strict=True))
-    for (a, b, basis), border in zip(places, products.border, strict=True):
-        s = border[:, :, -1]
-        moments[a:b] = basis.reshape(b - a, -1) @ (s.T @ s).ravel()
-    moments[-1] = products.corner[-1, -1]
-    solution = equations.inverse @ moments
-    residual = max(float(solution[-1]), 0.05 * moments[-1] / products.n_rows)
+    for (a, b, basis), s in zip(places, scores, strict=True):
+        outer = s.swapaxes(-1, -2) @ s
+        flat = outer.reshape(*outer.shape[:-2], basis[0].size)
+        moments[..., a:b] = flat @ basis.reshape(b - a, -1).T
+    moments[..., -1] = square
+    solution = moments @ equations.inverse.T
+    residual = np.maximum(solution[..., -1], 0.05 * moments[..., -1] / n_rows)[..., None, None]
     return [
-        _bounded((solution[a:b] @ basis.reshape(b - a, -1)).reshape(basis.shape[1:]) / residual)
-        for a, b, basis in places
+        _bounded(np.tensordot(solution[..., a:b], basis, 1) / residual) for a, b, basis in places
     ]
 
 
@@ -78,6 +86,17 @@ def start_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
     if covariance.closure == "common":
         deviations = np.full(len(moments), np.sqrt(np.mean(deviations**2)))
     return covariance.parameters(deviations[:, None] * covariance.factor(covariance.start()))
+
+
+def starts_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
+    """``start_of`` (R, m) of a structure linear in θ, for covariances (R, k, k)."""
+    if covariance.closure == "affine" and covariance.linear_pattern is not None:
+        roots: Floats = np.linalg.cholesky(moments)[(slice(None), *covariance.linear_pattern)]
+        return roots
+    variances = np.diagonal(moments, axis1=1, axis2=2)
+    if covariance.closure == "common":
+        variances = variances.mean(axis=1, keepdims=True)
+    return cast(Floats, np.sqrt(variances))
 
 
 def _normal_matrix(
@@ -123,5 +142,6 @@ def _symmetric_basis(k: int) -> Floats:
 
 def _bounded(covariance: Floats) -> Floats:
     values, vectors = np.linalg.eigh(covariance)
-    bounded: Floats = (vectors * np.clip(values, LEAST, MOST)) @ vectors.T
+    scaled = vectors * np.clip(values, LEAST, MOST)[..., None, :]
+    bounded: Floats = scaled @ vectors.swapaxes(-1, -2)
     return bounded

@@ -60,6 +60,12 @@ class MatrixSpec:
         _check_finite(matrix, self.names, self.columns, values)
         return matrix
 
+    def indicators(self, values: Values) -> tuple[Array, tuple[int, ...]]:
+        """The matrix (n, P) with a column for every level, and the terms (P,) of its columns."""
+        made = _materialize(self.model.update(ensure_full_rank=False, structure=None), values)
+        matrix: Array = made.__wrapped__
+        return matrix, _term_of(made.model_spec)
+
 
 def build_matrix(
     formula: SimpleFormula, values: Values, what: str | None = None
@@ -85,11 +91,15 @@ def build_matrix(
         model,
         tuple(":".join(f.expr for f in row.term.factors) for row in model.structure),
         tuple(model.column_names),
-        tuple(i for i, row in enumerate(model.structure) for _ in row.columns),
+        _term_of(model),
         formula_columns([formula]),
     )
     _check_finite(matrix, spec.names, spec.columns, values, what)
     return matrix, spec
+
+
+def _term_of(model: ModelSpec) -> tuple[int, ...]:
+    return tuple(i for i, row in enumerate(model.structure) for _ in row.columns)
 
 
 def _materialize(spec: SimpleFormula | ModelSpec, values: Values) -> Any:

@@ -126,9 +126,12 @@ def rotated(
     freedom: AbstractFreedom, L: Floats, rhs: Floats | None = None
 ) -> tuple[Floats, Floats]:
     """Uncorrelated combinations of the rows of L, (rank, p), and their squared t (rank,)."""
+    deviation = L @ freedom.beta - (0.0 if rhs is None else rhs)
+    sizes = np.sqrt(np.einsum("ri,ij,rj->r", L, freedom.covariance, L))
+    scale = np.where(sizes > 0.0, sizes, 1.0)  # rows may be in very different units
+    L, deviation = L / scale[:, None], deviation / scale
     values, vectors = np.linalg.eigh(L @ freedom.covariance @ L.T)
     kept = values > REDUNDANT * values.max(initial=0.0)
-    deviation = L @ freedom.beta - (0.0 if rhs is None else rhs)
     turned = vectors[:, kept].T
     squares: Floats = (turned @ deviation) ** 2 / values[kept]
     return turned @ L, squares
@@ -153,5 +156,9 @@ def freedom(fit: Fit, method: str) -> AbstractFreedom:
         return Constant(estimates.beta, estimates.vcov, float(estimates.nobs - len(estimates.beta)))
     if method == "asymptotic":
         return Asymptotic(estimates.beta, estimates.vcov, np.inf)
+    if method == "kenward-roger":
+        from mixedeffects.inference.kenward_roger import kenward_roger
+
+        return kenward_roger(fit)
     listed = ", ".join(repr(m) for m in get_args(Method))
     raise ModelError(f"df={method!r} is not one of {listed}.")

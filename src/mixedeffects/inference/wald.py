@@ -1,73 +1,99 @@
-"""Wald tests and intervals of the fixed effects, given their covariance."""
+"""Wald tests and intervals of fixed effects and of linear functions of them."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.estimates import Estimates
+from mixedeffects.inference.freedom import AbstractFreedom, Constant
 
 Floats = NDArray[np.float64]
 
 
-def degrees_of_freedom(estimates: Estimates, df: str) -> float:
-    """Denominator degrees of freedom: infinite, or nobs − p.
-
-    Raises
-    ------
-    ModelError
-        For a method that is not known.
-    """
-    if df == "asymptotic":
-        return float("inf")
-    if df == "residual":
-        return float(estimates.nobs - len(estimates.beta))
-    raise ModelError(
-        f"Degrees of freedom {df!r} are not available: use df='asymptotic' (z tests) or "
-        "df='residual' (nobs - number of coefficients)."
-    )
-
-
 def coefficient_table(
-    estimates: Estimates, df: str = "asymptotic", level: float = 0.95
+    estimates: Estimates, df: str | AbstractFreedom = "asymptotic", level: float = 0.95
 ) -> dict[str, object]:
     """Columns of the table of fixed effects.
 
     ``term estimate std_error statistic df p_value conf_low conf_high``; the statistic is z
     for infinite degrees of freedom and t otherwise.
-    """
-    from scipy.special import ndtr, stdtr
 
-    freedom = degrees_of_freedom(estimates, df)
+    Parameters
+    ----------
+    estimates
+        Of a fit.
+    df
+        A method's degrees of freedom, or the name of one that needs nothing but the
+        estimates: ``"asymptotic"``, ``"residual"``.
+    level
+        Of the intervals.
+
+    Raises
+    ------
+    ModelError
+        For a method that is not known, or a level outside (0, 1).
+    """
+    freedom = df if isinstance(df, AbstractFreedom) else _plain(estimates, df)
+    p = len(estimates.beta)
+    columns = linear_functions(freedom, np.eye(p), np.zeros(p), level)
+    return {"term": list(estimates.x_names), **columns}
+
+
+def linear_functions(
+    freedom: AbstractFreedom, L: Floats, rhs: Floats, level: float
+) -> dict[str, object]:
+    """Tests of each row of Lβ = rhs, L (r, p), with intervals of Lβ."""
     check_level(level)
-    se = np.sqrt(np.diagonal(estimates.vcov))
+    estimate = L @ freedom.beta
+    se = np.sqrt(np.einsum("ri,ij,rj->r", L, freedom.covariance, L))
+    df = freedom.rows(L)
     with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = estimates.beta / se
-    half = quantile(freedom, level) * se
-    below = -np.abs(statistic)
-    p_value = 2.0 * (ndtr(below) if np.isinf(freedom) else stdtr(freedom, below))
+        statistic = (estimate - rhs) / se
+    half = quantile(df, level) * se
     return {
-        "term": list(estimates.x_names),
-        "estimate": estimates.beta,
+        "estimate": estimate,
         "std_error": se,
         "statistic": statistic,
-        "df": np.full(len(se), freedom),
-        "p_value": p_value,
-        "conf_low": estimates.beta - half,
-        "conf_high": estimates.beta + half,
+        "df": df,
+        "p_value": two_sided(statistic, df),
+        "conf_low": estimate - half,
+        "conf_high": estimate + half,
     }
 
 
-def quantile(freedom: float, level: float) -> float:
-    """Two-sided quantile of Student's t, of the normal for infinite degrees of freedom."""
+def two_sided(statistic: Floats, df: Floats) -> Floats:
+    """p values of t statistics, of z where the degrees of freedom are infinite."""
+    from scipy.special import ndtr, stdtr
+
+    below = -np.abs(statistic)
+    p_value: Floats = 2.0 * np.where(np.isinf(df), ndtr(below), stdtr(df, below))
+    return p_value
+
+
+def quantile(df: ArrayLike, level: float) -> Floats:
+    """Two-sided quantiles of Student's t, of the normal for infinite degrees of freedom."""
     from scipy.special import ndtri, stdtrit
 
     upper = 0.5 + 0.5 * level
-    return float(ndtri(upper) if np.isinf(freedom) else stdtrit(freedom, upper))
+    quantiles: Floats = np.where(np.isinf(df), ndtri(upper), stdtrit(df, upper))
+    return quantiles
 
 
 def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1)."""
     if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise ModelError(f"level={level!r} is not between 0 and 1: a 95% interval is level=0.95.")
+
+
+def _plain(estimates: Estimates, df: str) -> AbstractFreedom:
+    if df == "asymptotic":
+        return Constant(estimates.beta, estimates.vcov, np.inf)
+    if df == "residual":
+        residual = float(estimates.nobs - len(estimates.beta))
+        return Constant(estimates.beta, estimates.vcov, residual)
+    raise ModelError(
+        f"Degrees of freedom {df!r} are not available here: use df='asymptotic' (z tests) or "
+        "df='residual' (nobs - number of coefficients)."
+    )

@@ -9,10 +9,11 @@ from mixedeffects.effects.residuals import residuals
 from mixedeffects.model.intervals import Intervals
 from mixedeffects.model.rows import Rows
 from mixedeffects.model.tables import Tables
+from mixedeffects.model.tests import Tests
 from mixedeffects.show.summary import Summary, summarize
 
 
-class MixedFit(Tables, Intervals, Rows):
+class MixedFit(Tables, Tests, Intervals, Rows):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes
@@ -44,7 +45,7 @@ class MixedFit(Tables, Intervals, Rows):
         Number of levels of each grouping factor.
     """
 
-    def summary(self, df: str = "asymptotic", level: float = 0.95) -> Summary:
+    def summary(self, df: str = "satterthwaite", level: float = 0.95) -> Summary:
         """Everything at a glance: prints as text, shows as HTML in a notebook.
 
         Parameters
@@ -53,7 +54,7 @@ class MixedFit(Tables, Intervals, Rows):
             Of the tests and intervals, as in ``fixef``.
         """
         scaled = residuals(self._fit, "scaled")
-        return summarize(self.design, self.estimates, scaled, df, level)
+        return summarize(self.design, self.estimates, scaled, self._freedom(df), level)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()

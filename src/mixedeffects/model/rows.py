@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
 from mixedeffects.data.frames import make_table
 from mixedeffects.effects import predict as prediction
+from mixedeffects.effects.quantiles import quantile_residuals
 from mixedeffects.effects.residuals import Kind, residuals
 from mixedeffects.effects.rows import NewLevels, new_rows, own_rows
 from mixedeffects.effects.simulate import simulate
@@ -30,9 +31,14 @@ class Rows(Values):
         Parameters
         ----------
         kind
-            ``"response"``, y − fitted; ``"pearson"``, times √weight; ``"scaled"``, that over σ.
+            ``"response"``, y − fitted; ``"pearson"``, times √weight; ``"scaled"``, that over σ;
+            ``"standardized"``, the Pearson residual over its standard deviation σ√(1 − h), with
+            the leverage h (NaN where h = 1, a row fitted exactly); ``"quantile"``, the place of
+            the response in its marginal distribution, between 0 and 1.
         """
-        check_option("kind", kind, ("response", "pearson", "scaled"))
+        check_option("kind", kind, get_args(Kind))
+        if kind == "quantile":
+            return self._labelled(quantile_residuals(self._fit))
         return self._labelled(residuals(self._fit, kind))
 
     def predict(

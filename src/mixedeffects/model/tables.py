@@ -12,17 +12,29 @@ from mixedeffects.model.values import Floats, Values
 class Tables(Values):
     """Fixed effects, covariances and modes."""
 
-    def fixef(self, df: str = "asymptotic", level: float = 0.95) -> Any:
-        """Table of the fixed effects with Wald tests and intervals.
+    def fixef(self, df: str = "satterthwaite", level: float = 0.95) -> Any:
+        """Table of the fixed effects with t or z tests and intervals.
 
         Parameters
         ----------
         df
-            ``"asymptotic"`` (z) or ``"residual"`` (t with nobs − p degrees of freedom).
+            Degrees of freedom: ``"satterthwaite"``; ``"kenward-roger"`` (REML fits only; the
+            standard errors are the adjusted ones); ``"residual"``, nobs − p; ``"asymptotic"``,
+            infinite (z).
         level
             Of the intervals.
+
+        Returns
+        -------
+        table
+            ``term estimate std_error statistic df p_value conf_low conf_high``
+
+        Raises
+        ------
+        ModelError
+            If the method is not known or does not apply to the fit.
         """
-        return self._table(coefficient_table(self.estimates, df, level))
+        return self._table(coefficient_table(self.estimates, self._freedom(df), level))
 
     def vcov(self) -> Floats:
         """Covariance (p, p) of the fixed effects."""

@@ -12,16 +12,18 @@ import numpy as np
 from mixedeffects.effects.random import correlations
 from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
 from mixedeffects.formula.design import Design
+from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.inference.wald import coefficient_table
 
 __all__ = ["as_record"]
 
 
 def as_record(
-    design: Design, estimates: Estimates, df: str = "asymptotic", level: float = 0.95
+    design: Design, estimates: Estimates, freedom: AbstractFreedom, level: float = 0.95
 ) -> dict[str, Any]:
     """Everything estimated, as dicts, lists, numbers and text; None where there is no number."""
-    table = {key: _plain(column) for key, column in _coefficients(estimates, df, level).items()}
+    coefficients = coefficient_table(estimates, freedom, level)
+    table = {key: _plain(column) for key, column in coefficients.items()}
     rows = zip(*table.values(), strict=True)
     scalars = ("reml", "nobs", "loglik", "objective", "aic", "bic", "df_resid", "sigma")
     record = {
@@ -31,6 +33,7 @@ def as_record(
         "n_rows": design.n_rows,
         "dropped": dict(design.dropped),
         "groups": {term.group: len(term.levels) for term in estimates.terms},
+        "df": freedom.name,
         "level": level,
         "fixed": [dict(zip(table, row, strict=True)) for row in rows],
         "vcov": estimates.vcov,
@@ -49,10 +52,6 @@ def as_record(
     }
     plain: dict[str, Any] = _plain(record)
     return plain
-
-
-def _coefficients(estimates: Estimates, df: str, level: float) -> dict[str, Any]:
-    return dict(coefficient_table(estimates, df, level))
 
 
 def _random(term: RandomTermEstimate) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mixedeffects.fitting.checks import Check
 from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.formula.design import Design
+from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.show import formats
 from mixedeffects.show import html as as_html
 from mixedeffects.show import text as as_text
@@ -60,7 +61,7 @@ def summarize(
     design: Design,
     estimates: Estimates,
     residuals: Floats,
-    df: str = "asymptotic",
+    freedom: AbstractFreedom,
     level: float = 0.95,
 ) -> Summary:
     """Summarize a fit.
@@ -71,8 +72,8 @@ def summarize(
         Of the fit.
     residuals
         (n,) scaled residuals.
-    df
-        Degrees of freedom of the tests and intervals of the fixed effects.
+    freedom
+        Of the tests and intervals of the fixed effects.
     level
         Of the intervals.
     """
@@ -83,7 +84,7 @@ def summarize(
         tables=(
             residual_table(residuals),
             random_table(design, estimates),
-            fixed_table(estimates, df, level),
+            fixed_table(estimates, freedom, level),
         ),
         notes=tuple(_notes(design, estimates)),
         certificate=tuple(_certificate(estimates)),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mixedeffects.effects.random import correlations
 from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
 from mixedeffects.formula.design import Design
+from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.inference.wald import coefficient_table
 from mixedeffects.show import formats
 
@@ -24,6 +25,12 @@ _COEFFICIENTS = 40
 _DEVIATIONS = 20
 _CORRELATIONS = 5
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
+_TESTS = {
+    "satterthwaite": "t tests: Satterthwaite's degrees of freedom",
+    "kenward-roger": "t tests: Kenward-Roger's degrees of freedom and standard errors",
+    "residual": "t tests: nobs - p degrees of freedom",
+    "asymptotic": "z tests: normal approximation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +63,17 @@ def residual_table(residuals: Floats) -> Table:
     return Table("Scaled residuals", ("Min", "25%", "Median", "75%", "Max"), (cells,), 0)
 
 
-def fixed_table(estimates: Estimates, df: str, level: float) -> Table:
+def fixed_table(estimates: Estimates, freedom: AbstractFreedom, level: float) -> Table:
     """Fixed effects with tests and intervals."""
-    columns: dict[str, Any] = coefficient_table(estimates, df, level)
+    columns: dict[str, Any] = coefficient_table(estimates, freedom, level)
     shown = min(len(estimates.beta), _COEFFICIENTS)
-    freedom = columns["df"][:shown]
-    exact = bool(np.all(np.isinf(freedom)))
+    degrees = columns["df"][:shown]
+    exact = freedom.name == "asymptotic"
     decimals = formats.places(columns["std_error"][:shown])
     cells = [
         columns["term"][:shown],
         *(formats.column(columns[name][:shown], decimals) for name in ("estimate", "std_error")),
-        [] if exact else [formats.general(v, 4) for v in freedom],
+        [] if exact else formats.column(degrees, 0 if freedom.name == "residual" else 1),
         formats.column(columns["statistic"][:shown], 2),
         [formats.p_value(v) for v in columns["p_value"][:shown]],
         *(formats.column(columns[name][:shown], decimals) for name in ("conf_low", "conf_high")),
@@ -78,16 +85,8 @@ def fixed_table(estimates: Estimates, df: str, level: float) -> Table:
     more = len(estimates.beta) - shown
     notes = (f"{formats.counted(more, 'coefficient')} more: fit.fixef()",) if more else ()
     notes = notes if shown else ("none",)
-    caption = f"Fixed effects ({_tests(df)}, {100 * level:g}% intervals)"
+    caption = f"Fixed effects ({_TESTS[freedom.name]}, {100 * level:g}% intervals)"
     return Table(caption, tuple(header[i] for i in kept), rows, 1, notes)
-
-
-def _tests(df: str) -> str:
-    names = {
-        "asymptotic": "z tests: normal approximation",
-        "residual": "t tests: nobs - p degrees of freedom",
-    }
-    return names.get(df, f"t tests: {df} degrees of freedom")
 
 
 # -- random effects ------------------------------------------------------------------------

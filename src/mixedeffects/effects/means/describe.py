@@ -1,0 +1,37 @@
+"""How estimates over a reference grid were made, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mixedeffects.effects.means.averages import Weights
+from mixedeffects.effects.means.grid import Axis, Grid
+from mixedeffects.effects.means.linear import texts
+from mixedeffects.formula.design import Design
+
+_WEIGHTS = {
+    "equal": "all levels counting the same",
+    "proportional": "weighted by their frequency",
+    "cells": "weighted by the frequency of each cell",
+}
+
+
+def described(
+    design: Design, grid: Grid, labels: Mapping[str, Any], weights: Weights, on_model_scale: bool
+) -> Iterator[str]:
+    """What is averaged over, what is held, the offset and the scale."""
+    over = [a for a in grid.axes if a.name not in labels and len(a.values) > 1]
+    held = [a for a in grid.axes if a.name not in labels and len(a.values) == 1]
+    if over:
+        yield f"Averaged over {', '.join(a.name for a in over)}, {_WEIGHTS[weights]}"
+    if held:
+        yield f"At {', '.join(map(_held, held))}"
+    if design.offset is not None:
+        yield f"With the mean offset, {design.offset.mean():.6g}"
+    if on_model_scale and not isinstance(design.spec.response, str):
+        yield f"On the scale of {design.response}"
+
+
+def _held(axis: Axis) -> str:
+    return f"{axis.name} = {texts(axis.values)[0]}"

@@ -1,0 +1,186 @@
+"""Analysis of variance of the fixed effects: which hypothesis a term stands for, and its test.
+
+SAS Institute, "The four types of estimable functions" (SAS/STAT user's guide); Goodnight 1978,
+SAS technical report R-101; Fox and Weisberg, An R Companion to Applied Regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.errors import ModelError
+from mixedeffects.fitting.fit import Fit
+from mixedeffects.formula.indicators import TermFactors, indicator_matrix, term_factors
+from mixedeffects.inference.freedom import AbstractFreedom, rotated
+from mixedeffects.inference.hypotheses import term_columns
+
+Floats = NDArray[np.float64]
+
+# Singular values below this share of the largest are zero.
+ZERO = 1e-8
+# What the coding cannot express of a level's column, beyond which type III is refused.
+OUTSIDE = 1e-6
+
+
+def anova_table(fit: Fit, freedom: AbstractFreedom, kind: int) -> dict[str, object]:
+    """Columns of the table of F tests, or of χ² tests for infinite degrees of freedom.
+
+    ``term sum_sq mean_sq num_df den_df statistic p_value``; a sum of squares is σ²Σt² of
+    uncorrelated contrasts, and the χ² table has none. The intercept has no row; a term of
+    which nothing can be tested has ``num_df`` 0.
+    """
+    asymptotic = freedom.name == "asymptotic"
+    hypotheses = term_hypotheses(fit, kind, asymptotic)
+    tests = [freedom.joint(L) for _, L in hypotheses]
+    num_df = np.array([t.num_df for t in tests], dtype=np.int64)
+    den_df = np.array([t.den_df if t.num_df else np.nan for t in tests], dtype=np.float64)
+    F = np.array([t.statistic for t in tests], dtype=np.float64)
+    # Kenward-Roger's scale belongs to the test, not to the sum of squares.
+    squares = [rotated(freedom, L)[1] for _, L in hypotheses]
+    sum_sq = np.array([s.sum() if len(s) else np.nan for s in squares]) * fit.estimates.sigma**2
+    tail: dict[str, object] = {
+        "num_df": num_df,
+        "den_df": den_df,
+        "statistic": F * num_df if asymptotic else F,
+        "p_value": np.array([t.p_value for t in tests], dtype=np.float64),
+    }
+    terms = [term for term, _ in hypotheses]
+    if asymptotic:
+        return {"term": terms, **tail}
+    return {"term": terms, "sum_sq": sum_sq, "mean_sq": sum_sq / np.maximum(num_df, 1), **tail}
+
+
+def term_hypotheses(fit: Fit, kind: int, generalized: bool = False) -> list[tuple[str, Floats]]:
+    """For each term but the intercept a matrix L (r, p) with Lβ = 0 its hypothesis.
+
+    Parameters
+    ----------
+    fit
+    kind
+        1: each term given those before it. 2: given all others that do not contain it. 3:
+        the hypothesis about equally weighted cells, whatever the contrasts of the factors.
+    generalized
+        Whether types 1 and 2 leave out terms in the sense of generalized least squares (as a
+        Wald test does of the model without them) or of ordinary ones (as SAS and lmerTest
+        do); and whether a term that multiplies further covariates contains its factors.
+    """
+    spec = fit.design.spec.fixed
+    factors = term_factors(spec)
+    columns = [term_columns(fit, number) for number in range(len(spec.terms))]
+    tested = [number for number in range(len(spec.terms)) if spec.terms[number] != "1"]
+    if kind == 3:
+        rows = _equally_weighted(fit, columns, factors)
+    else:
+        root = _root(fit, generalized)
+        rows = {
+            number: _given(root, *_order(number, kind, columns, factors, generalized))
+            for number in tested
+        }
+    return [(spec.terms[number], rows[number]) for number in tested]
+
+
+def contains(outer: TermFactors, inner: TermFactors, any_covariate: bool = False) -> bool:
+    """Whether a term contains another: more categorical factors and the same covariates.
+
+    ``any_covariate``: or further covariates (``A`` in ``A:x``).
+    """
+    covariates = inner.numeric <= outer.numeric if any_covariate else inner.numeric == outer.numeric
+    return outer != inner and inner.categorical <= outer.categorical and covariates
+
+
+# -- types I and II ------------------------------------------------------------------------
+
+
+def _root(fit: Fit, generalized: bool) -> Floats:
+    """R (p, p) with R'R = X'WX, or X'V⁻¹X up to a factor, for the columns kept."""
+    problem = fit.problem
+    if generalized:
+        return fit.solution.fixed_root @ problem.basis.map
+    p = problem.plan.n_fixed
+    gram = problem.products.corner[:p, :p]
+    return np.linalg.cholesky(gram).T @ problem.basis.map
+
+
+def _order(
+    number: int,
+    kind: int,
+    columns: Sequence[list[int]],
+    factors: Sequence[TermFactors],
+    generalized: bool,
+) -> tuple[list[int], list[int], list[int]]:
+    """Columns of the terms that stay, of the term, and of those that it is not given."""
+    others = [i for i in range(len(columns)) if i != number]
+    if kind == 1:
+        later = [i for i in others if i > number]
+    else:
+        later = [i for i in others if contains(factors[i], factors[number], generalized)]
+    stays = [j for i in others if i not in later for j in columns[i]]
+    return stays, columns[number], [j for i in later for j in columns[i]]
+
+
+def _given(root: Floats, stays: list[int], own: list[int], later: list[int]) -> Floats:
+    """Rows of the triangular factor that test ``own`` given ``stays`` and without ``later``."""
+    order = [*stays, *own, *later]
+    triangle = np.linalg.qr(root[:, order]).R
+    rows = np.zeros((len(own), len(root)))
+    rows[:, order] = triangle[len(stays) : len(stays) + len(own)]
+    return rows
+
+
+# -- type III ------------------------------------------------------------------------------
+
+
+def _equally_weighted(
+    fit: Fit, columns: Sequence[list[int]], factors: Sequence[TermFactors]
+) -> dict[int, Floats]:
+    """Estimable functions of a term and those that contain it, orthogonal to the latter's."""
+    indicators, term_of = indicator_matrix(fit.design)
+    left = np.array([bool(columns[t]) for t in term_of])
+    D, term_of = _expressed(fit, indicators[:, left]), term_of[left]
+    found = {}
+    for number, term in enumerate(factors):
+        holding = [i for i, other in enumerate(factors) if contains(other, term)]
+        own, within = term_of == number, np.isin(term_of, holding)
+        free = _null_space(D[:, ~(own | within)].T)
+        rows = free.T @ D
+        nested = _null_space(rows[:, own].T).T @ rows
+        found[number] = (free @ _null_space(nested @ rows.T)).T
+        if not own.any():
+            found[number] = np.zeros((0, len(D)))
+    return found
+
+
+def _expressed(fit: Fit, indicators: Floats) -> Floats:
+    """D (p, P) with indicators = X D for the columns of X kept.
+
+    z'D are the estimable functions of the levels' parameters, z'β their values.
+    """
+    basis = fit.problem.basis
+    gram = basis.columns.T @ basis.columns
+    inner = np.linalg.solve(gram, basis.columns.T @ indicators)
+    sizes = np.sqrt((indicators**2).mean(axis=0))
+    outside = np.sqrt(((indicators - basis.columns @ inner) ** 2).mean(axis=0))
+    if np.any(outside > OUTSIDE * sizes):
+        raise ModelError(
+            "Type III needs contrasts that span the differences of all levels, and those of this "
+            "fit do not: use type=2, or test(L) with the hypothesis you mean."
+        )
+    D = np.linalg.solve(basis.map, inner)
+    # Rounding of entries that are zero, at the size of the columns.
+    scale = np.sqrt((fit.design.X[:, basis.kept] ** 2).mean(axis=0))
+    cleaned: Floats = np.where(np.abs(D) * scale[:, None] < 1e-9 * sizes, 0.0, D)
+    return cleaned
+
+
+def _null_space(matrix: Floats) -> Floats:
+    """Orthonormal basis (n, d) of the vectors that a matrix (m, n) takes to zero."""
+    m, n = matrix.shape
+    if m == 0:
+        return np.eye(n)
+    _, singular, axes = np.linalg.svd(matrix)
+    rank = int((singular > ZERO * singular.max(initial=1e-300)).sum()) if n else 0
+    return cast(Floats, axes[rank:].T)

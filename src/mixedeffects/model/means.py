@@ -1,0 +1,152 @@
+"""What the fixed part says of factors and covariates: marginal means and slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mixedeffects.effects.means.averages import Weights
+from mixedeffects.effects.means.means import MarginalMeans, NotEstimable, Request, Scale
+from mixedeffects.effects.means.means import marginal_means as marginal_means_of
+from mixedeffects.effects.means.slopes import slopes as slopes_of
+from mixedeffects.inference.freedom import Method
+from mixedeffects.inference.wald import check_level
+from mixedeffects.model.options import check_option
+from mixedeffects.model.values import Values
+
+
+class Means(Values):
+    """Marginal means and slopes."""
+
+    def emmeans(
+        self,
+        specs: str | Sequence[str],
+        by: str | Sequence[str] | None = None,
+        *,
+        at: Mapping[str, Any] | None = None,
+        weights: Weights = "equal",
+        df: Method = "satterthwaite",
+        level: float = 0.95,
+        scale: Scale = "link",
+        not_estimable: NotEstimable = "error",
+    ) -> MarginalMeans:
+        """Estimated marginal means: the fixed part averaged over a reference grid.
+
+        The grid holds every combination of the factors' levels, with covariates at their mean
+        over the rows used (polynomials, splines and interactions are evaluated there). Means
+        are averages over its rows, not the prediction at reference levels. An offset counts
+        with its mean.
+
+        Parameters
+        ----------
+        specs
+            A factor's name, or several; ``[]`` for the overall mean. A covariate needs values
+            in ``at``.
+        by
+            Variables within whose values means are compared and adjusted.
+        at
+            Levels of factors and values of covariates that make the grid.
+        weights
+            Of the levels averaged over: ``"equal"``; ``"proportional"`` to how often their
+            combinations occur in the data; or as they occur in each ``"cells"``.
+        df
+            Degrees of freedom, as in ``fixef``.
+        level
+            Of the intervals.
+        scale
+            For a transformed response such as log(y): ``"link"``, that of the model; or
+            ``"response"``, back-transformed (medians of y, standard errors by the delta
+            method), where contrasts of logarithms are ratios.
+        not_estimable
+            What follows where the data do not determine a mean, as in an empty cell: an
+            ``"error"`` that names it, or ``"drop"``, which leaves it out and notes it.
+
+        Returns
+        -------
+        MarginalMeans
+            With ``table``, ``contrast()``, ``test()``, ``joint_test()``, ``letters()``.
+
+        Raises
+        ------
+        ModelError
+            If a variable is not of the fixed part, or a mean is not estimable.
+        DataError
+            If ``at`` names a level or value that the variable does not take.
+
+        References
+        ----------
+        Searle, Speed and Milliken 1980 (Am. Stat. 34: 216); Lenth 2016 (J. Stat. Softw. 69(1)).
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> fit = me.fit("effort ~ Type + (1 | Subject)", me.datasets.load("ergostool"))
+        >>> means = fit.emmeans("Type")
+        >>> means.table[["Type", "estimate", "std_error", "df"]].round(3)
+          Type  estimate  std_error     df
+        0   T1     8.556      0.576  15.53
+        1   T2    12.444      0.576  15.53
+        2   T3    10.778      0.576  15.53
+        3   T4     9.222      0.576  15.53
+        >>> means.contrast("treatment").table[["contrast", "estimate", "p_value"]].round(3)
+          contrast  estimate  p_value
+        0  T2 - T1     3.889    0.000
+        1  T3 - T1     2.222    0.001
+        2  T4 - T1     0.667    0.455
+        """
+        check_option("scale", scale, ("link", "response"))
+        request = _request(at, weights, level, not_estimable)
+        return marginal_means_of(self._fit, self._freedom(df), specs, by, scale, request)
+
+    def slopes(
+        self,
+        variable: str,
+        by: str | Sequence[str] | None = None,
+        *,
+        at: Mapping[str, Any] | None = None,
+        weights: Weights = "equal",
+        df: Method = "satterthwaite",
+        level: float = 0.95,
+        not_estimable: NotEstimable = "error",
+    ) -> MarginalMeans:
+        """Slopes of a covariate: derivatives of the fixed part, averaged over a reference grid.
+
+        Parameters
+        ----------
+        variable
+            A covariate. Where ``at`` has values of it there is a slope at each.
+        by
+            Variables for each of whose values there is a slope; ``contrast()`` compares these.
+        at, weights, df, level, not_estimable
+            As in ``emmeans``. Slopes are always on the model's scale.
+
+        Returns
+        -------
+        MarginalMeans
+
+        Raises
+        ------
+        ModelError
+            If the variable is not a covariate of the fixed part, or a slope is not estimable.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> orthodont = me.datasets.load("orthodont")
+        >>> fit = me.fit("distance ~ age * Sex + (age | Subject)", orthodont)
+        >>> fit.slopes("age", by="Sex").table[["Sex", "estimate", "std_error"]].round(4)
+              Sex  estimate  std_error
+        0  Female    0.4795     0.1037
+        1    Male    0.7844     0.0860
+        """
+        request = _request(at, weights, level, not_estimable)
+        return slopes_of(self._fit, self._freedom(df), variable, by, request)
+
+
+def _request(
+    at: Mapping[str, Any] | None, weights: Weights, level: float, not_estimable: NotEstimable
+) -> Request:
+    check_option("weights", weights, ("equal", "proportional", "cells"))
+    check_option("not_estimable", not_estimable, ("error", "drop"))
+    check_level(level)
+    return Request(at, weights, level, not_estimable)

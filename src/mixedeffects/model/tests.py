@@ -1,0 +1,103 @@
+"""Tests of the fixed effects."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from mixedeffects.inference.anova import anova_table
+from mixedeffects.inference.hypotheses import LinearTest, linear_test
+from mixedeffects.model.options import check_option
+from mixedeffects.model.values import Values
+
+
+class Tests(Values):
+    """Linear hypotheses and analysis of variance."""
+
+    def test(
+        self,
+        L: Any,
+        df: str = "satterthwaite",  # noqa: PT028
+        rhs: Any = 0.0,  # noqa: PT028
+        level: float = 0.95,  # noqa: PT028
+    ) -> LinearTest:
+        """Test linear hypotheses Lβ = rhs, each row and all of them jointly.
+
+        Parameters
+        ----------
+        L
+            A row (p,) or matrix (r, p) over the coefficients of ``fixef()``; a term of the
+            formula (``"A:B"``), all of whose columns are tested; or equations between
+            coefficients, separated by commas (``"Days = 0, 2*x - 3 = z"``; a side alone is
+            compared with ``rhs``).
+        df
+            As in ``fixef``.
+        rhs
+            A number, or one for each row.
+        level
+            Of the intervals of Lβ.
+
+        Returns
+        -------
+        LinearTest
+            With ``table`` (``hypothesis estimate std_error statistic df p_value conf_low
+            conf_high``) and ``joint`` (``statistic num_df den_df p_value``).
+
+        Raises
+        ------
+        FormulaError
+            For a text that is neither a term nor linear in known coefficients.
+        ModelError
+            For a matrix of another shape, rows that contradict one another, coefficients
+            that are not in the fit.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> fit = me.fit("Reaction ~ Days + (Days | Subject)", me.datasets.load("sleepstudy"))
+        >>> tested = fit.test("Intercept + 5*Days = 300")
+        >>> round(tested.joint.p_value, 3)
+        0.701
+        """
+        return linear_test(self._fit, self._freedom(df), L, rhs, level)
+
+    def anova(self, type: Literal[1, 2, 3] = 3, df: str = "satterthwaite") -> Any:
+        """Table of tests of the terms of the fixed part.
+
+        Parameters
+        ----------
+        type
+            1: each term given those before it. 2: each given all others that do not contain
+            it. 3: hypotheses about means of equally weighted cells (slopes for a covariate),
+            whatever the contrasts and the order of the factors; SAS's construction, also
+            where cells are empty. In an interaction with a covariate a factor is compared
+            where the covariate is zero.
+        df
+            As in ``fixef``. F tests follow SAS and lmerTest: a term contains another if it
+            has more factors and the same covariates, and types 1 and 2 leave out terms as
+            ordinary (weighted) least squares do. ``"asymptotic"`` gives the Wald χ² tests of
+            R's car: ``A:x`` then contains ``A`` for a covariate x too, and types 1 and 2
+            leave out terms as the model with its estimated covariances does. Type 3 is the
+            same hypothesis for every method (car's depends on the contrasts).
+
+        Returns
+        -------
+        table
+            ``term sum_sq mean_sq num_df den_df statistic p_value``: F tests with mean_sq =
+            F·σ²; for ``"asymptotic"`` without sums of squares, the statistic is χ². The
+            intercept has no row; a term of which nothing can be tested has num_df 0.
+
+        Raises
+        ------
+        ModelError
+            If an option is none of those, or the method does not apply to the fit.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> fit = me.fit("Reaction ~ Days + (Days | Subject)", me.datasets.load("sleepstudy"))
+        >>> fit.anova().round(3)
+           term     sum_sq    mean_sq  num_df  den_df  statistic  p_value
+        0  Days  30030.942  30030.942       1    17.0     45.853      0.0
+        """
+        check_option("type", type, (1, 2, 3))
+        return self._table(anova_table(self._fit, self._freedom(df), type))
