@@ -161,6 +161,22 @@ class Axes:
         self._rotations[number] = axes
         self.rotated = True
 
+    def along(self, theta: Floats) -> Floats:
+        """θ of the present axes for plain θ (m,)."""
+        return self._moved(theta, [axes.T for axes in self._rotations])
+
+    def plain(self, theta: Floats) -> Floats:
+        """Plain θ for θ (m,) of the present axes."""
+        return self._moved(theta, self._rotations)
+
+    def _moved(self, theta: Floats, turns: Sequence[Floats]) -> Floats:
+        moved = theta.copy()
+        for term, turn, free in zip(self.terms, turns, self._free, strict=True):
+            if free:
+                T = turn @ term.covariance.factor(theta[term.parameters])
+                moved[term.parameters] = term.covariance.parameters(T)
+        return moved
+
     def turn(self, point: Point, theta: Floats, upright: bool) -> tuple[Floats, Point]:
         """Turn the free terms to their principal axes, or back; the same point there."""
         factors, halves, moved = list(point.factors), list(point.slopes), theta.copy()

@@ -108,6 +108,14 @@ class Objective:
         self.axes.orient(number, axes)
         self._point = self._roots = None
 
+    def along_axes(self, theta: Floats) -> Floats:
+        """θ of the present axes for plain θ (m,)."""
+        return self.axes.along(theta)
+
+    def plain(self, theta: Floats) -> Floats:
+        """Plain θ for θ (m,) of the present axes."""
+        return self.axes.plain(theta)
+
     def rotate(self, theta: Floats) -> tuple[Floats, Evaluation] | None:
         """Turn free terms to their principal axes; the same point in the new parameters.
 
