@@ -83,8 +83,8 @@ def test_fixed_effects(fit, df, level):
     np.testing.assert_allclose(table["conf_low"], fit.beta - half)
     np.testing.assert_allclose(table["conf_high"], fit.beta + half)
     limits = fit.confint(df=df, level=level)
-    assert list(limits.columns) == ["term", "conf_low", "conf_high"]
-    pd.testing.assert_frame_equal(limits, table[list(limits.columns)])
+    same = ["term", "estimate", "conf_low", "conf_high"]
+    pd.testing.assert_frame_equal(limits[same].head(4), table[same])
 
 
 @pytest.mark.parametrize("level", [0, 1, 95, -0.5, np.nan])
@@ -97,8 +97,8 @@ def test_levels_out_of_range(fit, level):
 def test_unknown_methods(fit):
     with pytest.raises(ModelError, match=r"'kenward'.*'kenward-roger'"):
         fit.fixef(df="kenward")
-    with pytest.raises(ModelError, match=r"method='profile'.*'wald'"):
-        fit.confint(method="profile")
+    with pytest.raises(ModelError, match=r"method='boot'.*'wald'"):
+        fit.confint(method="boot")
 
 
 def test_variance_components(fit):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mixedeffects.formula.values import Values
 
 if TYPE_CHECKING:
     from formulaic import ModelSpec, SimpleFormula
+    from formulaic.parser.types import Term
 
 __all__ = ["MatrixSpec", "build_matrix"]
 
@@ -60,9 +62,16 @@ class MatrixSpec:
         _check_finite(matrix, self.names, self.columns, values)
         return matrix
 
-    def indicators(self, values: Values) -> tuple[Array, tuple[int, ...]]:
-        """The matrix (n, P) with a column for every level, and the terms (P,) of its columns."""
-        made = _materialize(self.model.update(ensure_full_rank=False, structure=None), values)
+    def indicators(
+        self, values: Values, more: Sequence[Term] = ()
+    ) -> tuple[Array, tuple[int, ...]]:
+        """The matrix (n, P) with a column for every level, and the terms (P,) of its columns.
+
+        ``more`` terms follow those of the formula.
+        """
+        formula = type(self.model.formula)([*self.model.formula, *more], _ordering="none")
+        model = self.model.update(formula=formula, ensure_full_rank=False, structure=None)
+        made = _materialize(model, values)
         matrix: Array = made.__wrapped__
         return matrix, _term_of(made.model_spec)
 

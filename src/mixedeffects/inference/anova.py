@@ -73,13 +73,15 @@ def term_hypotheses(fit: Fit, kind: int, generalized: bool = False) -> list[tupl
     columns = [term_columns(fit, number) for number in range(len(spec.terms))]
     tested = [number for number in range(len(spec.terms)) if spec.terms[number] != "1"]
     if kind == 3:
-        rows = _equally_weighted(fit, columns, factors)
+        rows = _equally_weighted(fit, columns)
     else:
         root = _root(fit, generalized)
-        rows = {
-            number: _given(root, *_order(number, kind, columns, factors, generalized))
-            for number in tested
-        }
+        rows = {}
+        for number in tested:
+            stays, later = _others(number, kind, columns, factors, generalized)
+            own = columns[number]
+            alone = kind == 2 and not later
+            rows[number] = np.eye(len(root))[own] if alone else _given(root, stays, own, later)
     return [(spec.terms[number], rows[number]) for number in tested]
 
 
@@ -96,62 +98,101 @@ def contains(outer: TermFactors, inner: TermFactors, any_covariate: bool = False
 
 
 def _root(fit: Fit, generalized: bool) -> Floats:
-    """R (p, p) with R'R = X'WX, or X'V⁻¹X up to a factor, for the columns kept."""
-    problem = fit.problem
+    """R (p, p) with R'R = X'X, or X'V⁻¹X up to a factor, for the columns kept."""
+    basis = fit.problem.basis
     if generalized:
-        return fit.solution.fixed_root @ problem.basis.map
-    p = problem.plan.n_fixed
-    gram = problem.products.corner[:p, :p]
-    return np.linalg.cholesky(gram).T @ problem.basis.map
+        return fit.solution.fixed_root @ basis.map
+    return np.linalg.cholesky(basis.columns.T @ basis.columns).T @ basis.map
 
 
-def _order(
+def _others(
     number: int,
     kind: int,
     columns: Sequence[list[int]],
     factors: Sequence[TermFactors],
     generalized: bool,
-) -> tuple[list[int], list[int], list[int]]:
-    """Columns of the terms that stay, of the term, and of those that it is not given."""
+) -> tuple[list[int], list[int]]:
+    """Columns of the terms that a term is given, and of those that it is not given."""
     others = [i for i in range(len(columns)) if i != number]
     if kind == 1:
         later = [i for i in others if i > number]
     else:
         later = [i for i in others if contains(factors[i], factors[number], generalized)]
     stays = [j for i in others if i not in later for j in columns[i]]
-    return stays, columns[number], [j for i in later for j in columns[i]]
+    return stays, [j for i in later for j in columns[i]]
 
 
 def _given(root: Floats, stays: list[int], own: list[int], later: list[int]) -> Floats:
-    """Rows of the triangular factor that test ``own`` given ``stays`` and without ``later``."""
-    order = [*stays, *own, *later]
-    triangle = np.linalg.qr(root[:, order]).R
+    """Rows of the triangular factor that test ``own`` given ``stays`` and without ``later``.
+
+    Scaled as Doolittle's: Satterthwaite's degrees of freedom of several rows depend, a
+    little, on how the hypothesis is written.
+    """
     rows = np.zeros((len(own), len(root)))
-    rows[:, order] = triangle[len(stays) : len(stays) + len(own)]
+    order = [*stays, *own, *later]
+    triangle = np.linalg.qr(root[:, order]).R[len(stays) : len(stays) + len(own)]
+    rows[:, order] = triangle / np.diagonal(triangle, len(stays))[:, None]
     return rows
 
 
 # -- type III ------------------------------------------------------------------------------
 
 
-def _equally_weighted(
-    fit: Fit, columns: Sequence[list[int]], factors: Sequence[TermFactors]
-) -> dict[int, Floats]:
-    """Estimable functions of a term and those that contain it, orthogonal to the latter's."""
-    indicators, term_of = indicator_matrix(fit.design)
-    left = np.array([bool(columns[t]) for t in term_of])
-    D, term_of = _expressed(fit, indicators[:, left]), term_of[left]
+def _equally_weighted(fit: Fit, columns: Sequence[list[int]]) -> dict[int, Floats]:
+    """Estimable functions of a term and those that contain it, orthogonal to the latter's.
+
+    A term without one of its margins (``0 + a``) stands for the margin too.
+    """
+    indicators = indicator_matrix(fit.design)
+    owner, factors = indicators.owner, indicators.factors
+    left = np.array([bool(columns[owner[t]]) for t in indicators.term_of])
+    term_of = indicators.term_of[left]
+    D = _expressed(fit, indicators.values[:, left])
     found = {}
-    for number, term in enumerate(factors):
-        holding = [i for i, other in enumerate(factors) if contains(other, term)]
-        own, within = term_of == number, np.isin(term_of, holding)
-        free = _null_space(D[:, ~(own | within)].T)
-        rows = free.T @ D
-        nested = _null_space(rows[:, own].T).T @ rows
-        found[number] = (free @ _null_space(nested @ rows.T)).T
-        if not own.any():
-            found[number] = np.zeros((0, len(D)))
+    for number, own_columns in enumerate(columns):
+        members = [i for i in range(len(factors)) if owner[i] == number and own_columns]
+        parts = [_estimable(D, term_of, i, factors) for i in members]
+        rows = np.concatenate([np.zeros((0, len(D))), *parts])
+        found[number] = _echelon(rows, rows @ D[:, term_of == number])
     return found
+
+
+def _estimable(
+    D: Floats, term_of: NDArray[np.intp], number: int, factors: Sequence[TermFactors]
+) -> Floats:
+    """z (r, p) whose functions z'D say of one term only what those containing it do not."""
+    holding = [i for i, other in enumerate(factors) if contains(other, factors[number])]
+    own, within = term_of == number, np.isin(term_of, holding)
+    free = _null_space(D[:, ~(own | within)].T)
+    rows = free.T @ D
+    nested = _null_space(rows[:, own].T).T @ rows
+    return (free @ _null_space(nested @ rows.T)).T
+
+
+def _echelon(rows: Floats, functions: Floats) -> Floats:
+    """The same rows such that their functions (r, k) of the levels are in echelon form.
+
+    From the last level on: differences to the first. Whatever the contrasts were, the rows
+    are then the same functions of the levels.
+    """
+    rows, functions = rows.copy(), functions.copy()
+    done, size = 0, np.abs(functions).max(initial=0.0)
+    for j in reversed(range(functions.shape[1])):
+        if done == len(rows):
+            break
+        pivot = done + int(np.abs(functions[done:, j]).argmax())
+        if np.abs(functions[pivot, j]) <= ZERO * size:
+            continue
+        for matrix in (rows, functions):
+            matrix[[done, pivot]] = matrix[[pivot, done]]
+        by = functions[done, j]
+        rows[done], functions[done] = rows[done] / by, functions[done] / by
+        multiples = functions[:, j].copy()
+        multiples[done] = 0.0
+        rows -= np.outer(multiples, rows[done])
+        functions -= np.outer(multiples, functions[done])
+        done += 1
+    return rows
 
 
 def _expressed(fit: Fit, indicators: Floats) -> Floats:

@@ -127,10 +127,11 @@ def rotated(
 ) -> tuple[Floats, Floats]:
     """Uncorrelated combinations of the rows of L, (rank, p), and their squared t (rank,)."""
     deviation = L @ freedom.beta - (0.0 if rhs is None else rhs)
-    sizes = np.sqrt(np.einsum("ri,ij,rj->r", L, freedom.covariance, L))
-    scale = np.where(sizes > 0.0, sizes, 1.0)  # rows may be in very different units
-    L, deviation = L / scale[:, None], deviation / scale
     values, vectors = np.linalg.eigh(L @ freedom.covariance @ L.T)
+    if np.any(values <= REDUNDANT * values.max(initial=0.0)):  # or in very different units
+        sizes = np.sqrt(np.einsum("ri,ij,rj->r", L, freedom.covariance, L))
+        L, deviation = L / sizes[:, None], deviation / sizes
+        values, vectors = np.linalg.eigh(L @ freedom.covariance @ L.T)
     kept = values > REDUNDANT * values.max(initial=0.0)
     turned = vectors[:, kept].T
     squares: Floats = (turned @ deviation) ** 2 / values[kept]

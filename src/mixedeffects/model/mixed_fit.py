@@ -7,13 +7,14 @@ from pathlib import Path
 from mixedeffects import saving
 from mixedeffects.effects.residuals import residuals
 from mixedeffects.model.intervals import Intervals
+from mixedeffects.model.means import Means
 from mixedeffects.model.rows import Rows
 from mixedeffects.model.tables import Tables
 from mixedeffects.model.tests import Tests
 from mixedeffects.show.summary import Summary, summarize
 
 
-class MixedFit(Tables, Tests, Intervals, Rows):
+class MixedFit(Tables, Tests, Intervals, Means, Rows):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes

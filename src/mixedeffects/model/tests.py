@@ -70,14 +70,15 @@ class Tests(Values):
             it. 3: hypotheses about means of equally weighted cells (slopes for a covariate),
             whatever the contrasts and the order of the factors; SAS's construction, also
             where cells are empty. In an interaction with a covariate a factor is compared
-            where the covariate is zero.
+            where the covariate is zero. A term that stands for one of its margins (``0 + a``)
+            is tested with it.
         df
             As in ``fixef``. F tests follow SAS and lmerTest: a term contains another if it
-            has more factors and the same covariates, and types 1 and 2 leave out terms as
-            ordinary (weighted) least squares do. ``"asymptotic"`` gives the Wald χ² tests of
-            R's car: ``A:x`` then contains ``A`` for a covariate x too, and types 1 and 2
-            leave out terms as the model with its estimated covariances does. Type 3 is the
-            same hypothesis for every method (car's depends on the contrasts).
+            has more factors and the same covariates, and types 1 and 2 leave terms out as
+            ordinary least squares do. ``"asymptotic"`` gives the Wald χ² tests of R's car:
+            ``A:x`` then contains ``A`` for a covariate x too, and types 1 and 2 leave terms
+            out as the model with its estimated covariances does. Type 3 is the same
+            hypothesis for every method (car's and lme4's depend on the contrasts).
 
         Returns
         -------

@@ -15,7 +15,7 @@ car_f <- function(m) lapply(c(`2` = "II", `3` = "III"), function(type) {
   names(table) <- c("statistic", "num_df", "den_df", "p_value"); with_terms(table)
 })
 cases <- list()
-add <- function(id, name, f, reml = TRUE, weights = NULL, contrasts = NULL, kenward = reml, car = TRUE) {
+add <- function(id, name, f, reml = TRUE, weights = NULL, contrasts = NULL, kenward = reml && is.null(weights), car = TRUE) {
   m <- fit(f, read_data(name), reml, weights, contrasts)
   t <- as_lmerModLmerTest(m)
   out <- list(basics = basics(m), satterthwaite = lmertest(t, "Satterthwaite"))
@@ -26,8 +26,8 @@ add <- function(id, name, f, reml = TRUE, weights = NULL, contrasts = NULL, kenw
   cat(id, "\n")
 }
 sums <- list(a = "contr.sum", b = "contr.sum")
-add("factor_by_covariate", "factorial", y ~ a * b + x * b + (1 | g))
-add("factor_by_covariate_sum", "factorial", y ~ a * b + x * b + (1 | g), contrasts = sums)
+add("factor_by_covariate", "factorial", y ~ a * b + b * x + (1 | g))
+add("factor_by_covariate_sum", "factorial", y ~ a * b + b * x + (1 | g), contrasts = sums)
 add("three_way", "factorial", y ~ a * b * x + (1 | g))
 add("three_way_ml", "factorial", y ~ a * b * x + (1 | g), reml = FALSE)
 add("three_way_weights", "factorial", y ~ a * b * x + (1 | g), weights = "w")

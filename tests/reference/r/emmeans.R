@@ -99,7 +99,7 @@ cases$oats <- case("oats", f, list(
   joint = joint(m), joint_kr = joint(m, mode = "kenward-roger"), joint_by_variety = joint(m, by = "Variety")), custom = custom)
 
 # Unbalanced, with an interaction, a covariate and a slope that differs
-f <- y ~ a * b + x * b + (1 | g)
+f <- y ~ a * b + b * x + (1 | g)
 m <- fit(f, read_data("factorial"))
 reweighted <- function(w) request(m, "a", weights = w, method = "pairwise", adjust = c("none", "tukey"))
 cases$factorial <- case("factorial", f, list(

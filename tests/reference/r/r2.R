@@ -29,7 +29,7 @@ add("crossed_diagonal", "crossed", y ~ cond + time + (time || subject) + (1 | it
 add("crossed_weights", "crossed", y ~ cond + time + (time | subject) + (1 | item), weights = "w")
 add("factor_slopes", "machines", score ~ Machine + (Machine | Worker))
 add("schools", "schools", y ~ method * x + (1 | school/class) + (1 | rater))
-add("factorial", "factorial", y ~ a * b + x * b + (1 | g))
+add("factorial", "factorial", y ~ a * b + b * x + (1 | g))
 add("factorial_weights", "factorial", y ~ a * b + x + (1 | g), weights = "w")
 add("slope_only", "sleepstudy", Reaction ~ Days + (0 + Days | Subject))
 add("sleepstudy_ml", "sleepstudy", Reaction ~ Days + (Days | Subject), reml = FALSE)

@@ -1,0 +1,157 @@
+"""Profile likelihood intervals, exact: each limit is the root of an equation.
+
+The profile of a parameter ψ is the maximum likelihood objective minimized over all others; the
+signed root ζ(ψ) = ±√(profile − minimum) is compared with the normal distribution, so a limit is
+where ζ = ±z (Venzon and Moolgavkar 1988, Appl. Statist. 37, 87-94).  The likelihood is always
+that of maximum likelihood: REML's depends on the columns of X and has no coefficients.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.errors import ConvergenceWarning, ModelError
+from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.problem import Problem
+from mixedeffects.fitting.solve import Solution, solve
+from mixedeffects.inference.parameters import Parameter
+from mixedeffects.inference.paths import AbstractPath, ProfilePoint, path
+
+Floats = NDArray[np.float64]
+Result = TypeVar("Result")
+
+# A Newton step of this share of the way from the optimum ends the search: the next is its square.
+CLOSE = 1e-6
+# By how much a profile lies below its optimum before another optimum is believed.
+LOWER = 1e-6
+# Evaluations of the profile for one limit; growth of a step without a bracket.
+ATTEMPTS, GROWTH = 60, 3.0
+# First step of t, of order one, where the optimum has no curvature.
+STEP = 0.3
+# Other optima that are followed before the likelihood is given up.
+RESTARTS = 3
+
+
+class LowerOptimumError(Exception):
+    """The profile of a parameter found a better optimum, at ``theta`` (m,)."""
+
+    def __init__(self, theta: Floats) -> None:
+        super().__init__("a profile lies below its optimum")
+        self.theta = theta
+
+
+def maximum_likelihood(fit: Fit) -> tuple[Problem, Solution]:
+    """The fit by maximum likelihood."""
+    if not fit.problem.reml:
+        return fit.problem, fit.solution
+    constant = fit.problem.constant - 2.0 * fit.problem.basis.log_scale
+    problem = replace(fit.problem, reml=False, constant=constant)
+    return problem, solve(problem, fit.solution.optimum.theta)
+
+
+def along_paths(
+    fit: Fit, parameters: Sequence[Parameter], ask: Callable[[AbstractPath], Result]
+) -> list[Result]:
+    """What ``ask`` says of the path of each parameter.
+
+    Raises
+    ------
+    ModelError
+        If one better optimum after another is found.
+    """
+    problem, solution = maximum_likelihood(fit)
+    first = solution.optimum.value
+    for _ in range(RESTARTS):
+        try:
+            results = [ask(path(problem, solution, parameter)) for parameter in parameters]
+        except LowerOptimumError as found:
+            solution = solve(problem, found.theta)
+            continue
+        if not fit.problem.reml and solution.optimum.value < first - LOWER:
+            warnings.warn(
+                "The profile found parameters whose −2 log-likelihood lies "
+                f"{first - solution.optimum.value:.3g} below that of the fit: the intervals are "
+                "about them; fit again from another start.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return results
+    raise ModelError(
+        "The likelihood has several optima and profiles go from one to the next: no interval "
+        "can be defended; simplify the random effects."
+    )
+
+
+def profile_limits(way: AbstractPath, z: float) -> tuple[float, float]:
+    """Where ζ = ∓z, in the user's units: a bound where it is not reached, NaN if not found."""
+    low, high = (root(way, sign, z) for sign in (-1.0, 1.0))
+    return way.value_of(low), way.value_of(high)
+
+
+def root(way: AbstractPath, sign: float, z: float) -> float:
+    """t with ζ(t) = sign·z, or the bound on that side; NaN if it cannot be found."""
+    bound = way.high if sign > 0 else way.low
+    near, beyond = way.best, None
+    t = way.best.t + sign * first_step(way, z)
+    for _ in range(ATTEMPTS):
+        if beyond is not None and not min(near.t, beyond) < t < max(near.t, beyond):
+            t = 0.5 * (near.t + beyond)
+        if sign * (t - bound) >= 0.0:
+            t = bound
+        if sign * (t - near.t) <= 0.0:
+            return t
+        point = way.at(t, near)
+        distance = zeta(way, point)
+        if t == bound and distance <= z:
+            return bound
+        ahead = following(way, point, distance, sign, z)
+        if abs(ahead - t) <= CLOSE * abs(t - way.best.t):
+            return ahead
+        if distance > z:
+            beyond = t
+        else:
+            near = point
+        t = ahead
+    return float("nan")
+
+
+def first_step(way: AbstractPath, z: float) -> float:
+    """How far from the optimum the quadratic model has ζ = z."""
+    return z * np.sqrt(2.0 / way.curvature) if way.curvature > 0.0 else STEP
+
+
+def zeta(way: AbstractPath, point: ProfilePoint) -> float:
+    """|ζ| of a point.
+
+    Raises
+    ------
+    LowerOptimumError
+        If the point lies below the optimum.
+    """
+    excess = point.value - way.best.value
+    if excess < -LOWER:
+        raise LowerOptimumError(way.theta(point))
+    return float(np.sqrt(max(excess, 0.0)))
+
+
+def following(
+    way: AbstractPath, point: ProfilePoint, distance: float, sign: float, z: float
+) -> float:
+    """Where the slope of ζ at a point, ``distance`` from zero, puts ζ = sign·z.
+
+    Not farther than ``GROWTH`` times the way from the optimum; NaN where ζ is infinite.
+    """
+    if not np.isfinite(distance):
+        return float("nan")
+    far = GROWTH * (point.t - way.best.t)
+    slope = point.slope / (2.0 * distance) if distance > 0.0 else 0.0
+    if slope * sign <= 0.0:
+        return way.best.t + far
+    step = (z - distance) / slope
+    return point.t + sign * min(sign * step, sign * (far + way.best.t - point.t))
