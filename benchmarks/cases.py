@@ -42,6 +42,12 @@ def dataset(name: str) -> pd.DataFrame:
     return pd.read_csv(dataset_path(name))
 
 
+def oats() -> pd.DataFrame:
+    """Nitrogen as a category in every program that reads the file."""
+    data = dataset("oats")
+    return data.assign(nitroF="n" + data["nitroF"].astype(str))
+
+
 def slopes(rows: int, groups: int) -> pd.DataFrame:
     """Correlated intercept and slope over one factor; columns y, x, z, g."""
     random = np.random.default_rng(100)
@@ -70,6 +76,19 @@ def crossed(rows: int, first: int, second: int) -> pd.DataFrame:
     effects = 0.7 * random.normal(size=first)[a] + 0.5 * random.normal(size=second)[b]
     y = 1 + 0.5 * x + effects + random.normal(size=rows)
     return pd.DataFrame({"y": y, "x": x, "a": a, "b": b})
+
+
+def partly_crossed(rows: int, subjects: int, items: int) -> pd.DataFrame:
+    """Each subject meets rows/subjects of the items; columns y, x, condition, subject, item."""
+    random = np.random.default_rng(201)
+    each = rows // subjects
+    subject = np.repeat(np.arange(subjects), each)
+    item = np.concatenate([random.permutation(items)[:each] for _ in range(subjects)])
+    condition = (subject + item) % 2
+    x = random.normal(size=len(item))
+    effects = 0.8 * random.normal(size=subjects)[subject] + 0.5 * random.normal(size=items)[item]
+    y = 1 + 0.3 * condition + 0.2 * x + effects + random.normal(size=len(item))
+    return pd.DataFrame({"y": y, "x": x, "condition": condition, "subject": subject, "item": item})
 
 
 def nested(rows: int) -> pd.DataFrame:
@@ -104,6 +123,7 @@ MAKERS: dict[str, tuple[str, Callable[..., pd.DataFrame]]] = {
     "slopes": ("y ~ x + z + (x | g)", slopes),
     "one_factor": ("y ~ x + (1 | g)", one_factor),
     "crossed": ("y ~ x + (1 | a) + (1 | b)", crossed),
+    "partly_crossed": ("y ~ x*condition + (1 | subject) + (1 | item)", partly_crossed),
     "nested": ("y ~ x + (1 | a/b/c/d)", nested),
     "maximal": ("y ~ A*B + (A*B | subject) + (A*B | item)", maximal),
 }
@@ -123,6 +143,7 @@ CASES = {
     for case in (
         Case("sleepstudy", SLEEP, lambda: dataset("sleepstudy")),
         Case("sleepstudy_refit", SLEEP, lambda: dataset("sleepstudy"), refits=100),
+        Case("oats", "yield ~ nitroF * Variety + (1 | Block/Variety)", oats),
         sized("nested", "nested", 100_000),
         sized("slopes_100k", "slopes", 100_000, 5_000),
         sized("slopes_1m", "slopes", 1_000_000, 100_000),

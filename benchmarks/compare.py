@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import CASES, find_case
-from workers import HERE, Settings, Worker, add_options, settings_of, workers
+from workers import HERE, Settings, Worker, add_options, commands, settings_of, workers
 
 COLUMNS = (
     f"{'tool':13}{'first':>10}{'min':>10}{'median':>10}{'ratio':>8}{'design':>9}"
@@ -26,7 +26,7 @@ COLUMNS = (
 
 def measure(case_name: str, settings: Settings, calls: int, once: float) -> list[dict[str, Any]]:
     """A record for each package; one whose first call takes longer than `once` is not repeated."""
-    with workers(case_name, settings) as running:
+    with workers(commands(case_name, settings), settings) as running:
         for worker in running:
             worker.ask()
         for _ in range(calls):

@@ -86,6 +86,11 @@ def csv_of(case_name: str) -> Path:
     return path
 
 
+def commands(case_name: str, settings: Settings) -> dict[str, list[str]]:
+    """What fits a case, by tool."""
+    return {tool: command(tool, case_name, settings) for tool in settings.interpreters}
+
+
 def command(tool: str, case_name: str, settings: Settings) -> list[str]:
     criterion = "reml" if settings.reml else "ml"
     program = settings.interpreters[tool]
@@ -160,11 +165,12 @@ class Worker:
         return None
 
 
-def start(tool: str, case_name: str, settings: Settings) -> Worker:
+def start(tool: str, program: list[str], settings: Settings) -> Worker:
+    """A worker that runs a program and its arguments."""
     threads = str(settings.threads)
     limit = int(settings.memory_gb * 2**30)
     process = subprocess.Popen(
-        command(tool, case_name, settings),
+        program,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -176,12 +182,12 @@ def start(tool: str, case_name: str, settings: Settings) -> Worker:
 
 
 @contextmanager
-def workers(case_name: str, settings: Settings) -> Iterator[list[Worker]]:
-    """All the packages, started on one case; ended whatever happens."""
+def workers(programs: dict[str, list[str]], settings: Settings) -> Iterator[list[Worker]]:
+    """All the packages, started; ended whatever happens."""
     running: list[Worker] = []
     try:
-        for tool in settings.interpreters:
-            running.append(start(tool, case_name, settings))
+        for tool, program in programs.items():
+            running.append(start(tool, program, settings))
         yield running
     finally:
         for worker in running:

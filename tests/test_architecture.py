@@ -77,6 +77,7 @@ def test_public_names() -> None:
     assert mixedeffects.__all__ == [
         "MixedFit",
         "__version__",
+        "compare",
         "covariance",
         "datasets",
         "errors",

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixedeffects import covariance, errors
     from mixedeffects.data import datasets
-    from mixedeffects.model import MixedFit, fit, load
+    from mixedeffects.model import MixedFit, compare, fit, load
 
 __version__ = "0.1.0"
 
-__all__ = ["MixedFit", "__version__", "covariance", "datasets", "errors", "fit", "load"]
+__all__ = ["MixedFit", "__version__", "compare", "covariance", "datasets", "errors", "fit", "load"]
 
 _HOMES = {
     "MixedFit": ("mixedeffects.model", "MixedFit"),
     "fit": ("mixedeffects.model", "fit"),
     "load": ("mixedeffects.model", "load"),
+    "compare": ("mixedeffects.model", "compare"),
     "covariance": ("mixedeffects.covariance", None),
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),

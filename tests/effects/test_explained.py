@@ -189,7 +189,9 @@ def numerical_df(fit):
         moved = []
         for sign in (1.0, -1.0):
             design = replace(fit.design, y=y + sign * step * (np.arange(len(y)) == i))
-            moved.append(fitted_values(fit_design(design, fit.problem.reml, fit.estimates.theta))[i])
+            moved.append(
+                fitted_values(fit_design(design, fit.problem.reml, fit.estimates.theta))[i]
+            )
         df += (moved[0] - moved[1]) / (2 * step)
     return df
 

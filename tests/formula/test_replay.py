@@ -187,6 +187,13 @@ def test_categories_of_numbers_may_come_back_as_numbers(data):
     assert new.X.tolist() == [[1, 0, 1], [1, 0, 0]]
 
 
+def test_numbers_as_levels_are_compared_as_numbers(data):
+    doses = data.assign(dose=np.resize([0.5, 1.0, 2.0], N))
+    design = build_design("y ~ factor(dose) + (1 | g)", doses)
+    new = design.spec.apply(pd.DataFrame({"dose": [1, 2]}), random=False)  # whole numbers alone
+    np.testing.assert_array_equal(new.X, [[1, 1, 0], [1, 0, 1]])
+
+
 def test_b_splines_refuse_to_leave_the_fitted_range(data):
     design = build_design("y ~ bs(x, df=4) + (1 | g)", data)
     with pytest.raises(DataError, match=r"outside of the fitted range.*ns\(\)"):

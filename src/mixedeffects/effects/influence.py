@@ -236,6 +236,8 @@ def _summarized(
     along = np.linalg.solve(root, dfbeta.T)
     # Cov(β̂) without it, in coordinates in which that of the fit is the identity
     whitened = np.linalg.solve(root, np.linalg.solve(root, vcov).transpose(0, 2, 1))
+    with np.errstate(invalid="ignore"):  # NaN where there is no estimate
+        covratio = np.linalg.det(whitened)
     return Influence(
         group=group,
         refitted=refitted,
@@ -243,7 +245,7 @@ def _summarized(
         dfbeta=dfbeta,
         dfbetas=dfbeta / np.sqrt(np.diagonal(vcov, axis1=1, axis2=2)),
         cooks_distance=(along**2).sum(axis=0) / max(p, 1),
-        covratio=np.linalg.det(whitened),
+        covratio=covratio,
         covtrace=np.abs(np.trace(whitened, axis1=1, axis2=2) - p),
         sigma=sigma,
         theta=theta,

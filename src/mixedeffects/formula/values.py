@@ -195,13 +195,18 @@ class Values:
 
 
 def match_levels(column: Column, levels: NDArray[Any]) -> NDArray[np.int32]:
-    """Codes (n,) of a column's values among known levels, -1 for others; compared as text."""
+    """Codes (n,) of a column's values among known levels, -1 for others.
+
+    Numbers are compared as numbers, all else as text.
+    """
     column = column.as_group()
     assert column.levels is not None
     if len(column.levels) == len(levels) and bool(np.all(column.levels == levels)):
         return column.values
-    known = {label: code for code, label in enumerate(level_text(levels))}
-    codes = np.array([*(known.get(x, -1) for x in level_text(column.levels)), -1], np.int32)
+    numbers = {levels.dtype.kind, column.levels.dtype.kind} <= set("iuf")
+    keys = np.ndarray.tolist if numbers else level_text  # 1.0 of a fit is 1 of new data
+    known = {key: code for code, key in enumerate(keys(levels))}
+    codes = np.array([*(known.get(key, -1) for key in keys(column.levels)), -1], np.int32)
     matched: NDArray[np.int32] = codes[column.values]
     return matched
 

@@ -114,7 +114,7 @@ class Means(Values):
         Parameters
         ----------
         variable
-            A covariate. Where ``at`` has values of it there is a slope at each.
+            A covariate. Where ``at`` has several values of it there is a slope at each.
         by
             Variables for each of whose values there is a slope; ``contrast()`` compares these.
         at, weights, df, level, not_estimable

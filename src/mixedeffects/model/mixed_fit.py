@@ -11,10 +11,11 @@ from mixedeffects.model.means import Means
 from mixedeffects.model.rows import Rows
 from mixedeffects.model.tables import Tables
 from mixedeffects.model.tests import Tests
+from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.summary import Summary, summarize
 
 
-class MixedFit(Tables, Tests, Intervals, Means, Rows):
+class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes

@@ -75,11 +75,12 @@ def product_loadings(correlation: Floats) -> Floats | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             squares = off[own, j] * off[own, k] / off[j, k]
             loadings = np.sqrt(squares) * np.where(own == 0, 1.0, np.sign(off[0]))
+    if not np.all(np.abs(loadings) < 1.0 - 1e-12):
+        return None
     found = np.outer(loadings, loadings)
     np.fill_diagonal(found, 0.0)
-    fits = np.all(np.abs(loadings) < 1.0 - 1e-12) and np.allclose(found, off, atol=1e-10)
     result: Floats = loadings
-    return result if fits else None
+    return result if np.allclose(found, off, atol=1e-10) else None
 
 
 class LargestT:

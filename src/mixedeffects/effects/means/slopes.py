@@ -43,10 +43,9 @@ def slopes(
     design = fit.design
     _check(design, variable)
     rows, _ = asked_for(design, by, None, request.at)
-    at = dict(request.at or {})
-    if variable in at and variable not in rows:
-        rows.append(variable)
     grid = build_grid(design, request.at)
+    if len(grid.axes[grid.axis(variable)].values) > 1 and variable not in rows:
+        rows.append(variable)
     margin = average(design, grid, derivative(design, grid, variable), rows, request.weights)
     kept, context = estimated(fit, margin, request)
     return finished(fit, freedom, grid, kept, request, context, slope=variable)

@@ -1,0 +1,196 @@
+"""Fits side by side: checks that they can be compared, and tests of each against the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.errors import DataError, ModelError
+from mixedeffects.fitting.fit import Fit, fit_design
+from mixedeffects.inference.likelihood_ratio import (
+    Ratio,
+    asymptotic_ratio,
+    nested,
+    no_ratio,
+    plain_ratio,
+    simulated,
+)
+from mixedeffects.inference.nesting import fixed_effects_within
+from mixedeffects.inference.ratio_bootstrap import Draw, bootstrap_test
+
+Floats = NDArray[np.float64]
+Method = Literal["asymptotic", "bootstrap"]
+
+# Values that differ by less than this share of their size are the same.
+SAME = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A fit in the comparison: its place in the call, and its test against the one before."""
+
+    place: int
+    fit: Fit
+    refitted: bool
+    ratio: Ratio
+
+
+def compare_fits(
+    fits: Sequence[Fit], refit: bool, method: Method, draw: Callable[[Fit], Draw], n: int
+) -> list[Compared]:
+    """Order the fits by their parameters and test each against the one before.
+
+    Raises
+    ------
+    DataError
+        If the fits are not of the same response, rows, weights and offset.
+    ModelError
+        If two are the same model, or REML fits have different fixed effects.
+    """
+    for place, fit in enumerate(fits[1:], start=2):
+        _check_same_data(fits[0], fit, place)
+    used = _by_ml(fits) if refit and _needs_ml(fits) else list(fits)
+    _check_criteria(used)
+    order = sorted(range(len(used)), key=lambda i: used[i].estimates.n_parameters)
+    rows: list[Compared] = []
+    for i in order:
+        ratio = no_ratio("")
+        if rows:
+            before = rows[-1]
+            _check_distinct(before.fit, used[i], before.place, i + 1)
+            ratio = _ratio(before.fit, used[i], method, draw, n)
+        rows.append(Compared(i + 1, used[i], used[i] is not fits[i], ratio))
+    return rows
+
+
+def corrected_aic(fit: Fit) -> float:
+    """AIC with the correction for small samples, Hurvich and Tsai (1989), Biometrika 76, 297."""
+    k, n = fit.estimates.n_parameters, fit.estimates.nobs
+    if n - k - 1 <= 0:
+        return float("inf")
+    return fit.estimates.aic + 2.0 * k * (k + 1) / (n - k - 1)
+
+
+def _ratio(small: Fit, large: Fit, method: Method, draw: Callable[[Fit], Draw], n: int) -> Ratio:
+    carried = nested(small, large)
+    within = not isinstance(carried, str)
+    if method == "asymptotic":
+        if isinstance(carried, str):
+            return no_ratio(carried)
+        return asymptotic_ratio(plain_ratio(small, large), large, carried)
+    if within:
+        ratio = plain_ratio(small, large)
+    else:  # of any two models: it may be negative, and its distribution is that of the draws
+        ratio = Ratio(small.estimates.objective - large.estimates.objective, None, None, None, "")
+    if ratio.statistic is None:
+        return ratio
+    test = bootstrap_test(small, large, ratio.statistic, draw(small), n)
+    text = test.text if within else f"{test.text}; {carried}"
+    return simulated(ratio, test.p_value, test.std_error, text)
+
+
+# -- what makes fits comparable ------------------------------------------------------------
+
+
+def _check_same_data(first: Fit, other: Fit, place: int) -> None:
+    a, b = first.design, other.design
+    if len(a.y) != len(b.y):
+        raise DataError(
+            f"Fit {place} uses {len(b.y):,} rows and fit 1 {len(a.y):,}{_dropped(first, other)}: "
+            "likelihoods compare models of the same rows. Fit all to the rows that are complete "
+            "in every column used."
+        )
+    if not _same(a.y, b.y):
+        if a.response != b.response:
+            raise DataError(
+                f"Fit {place} is of {b.response!r} and fit 1 of {a.response!r}: likelihoods of "
+                "different responses, or of different scales of one, cannot be compared."
+            )
+        if _same(np.sort(a.y), np.sort(b.y)):
+            raise DataError(
+                f"Fit {place} has the rows of fit 1 in another order: fit both to the same table."
+            )
+        raise DataError(
+            f"The response {b.response!r} of fit {place} has other values than that of fit 1 "
+            f"({int(np.sum(a.y != b.y)):,} of {len(a.y):,} rows): fit both to the same data."
+        )
+    for what, one, two in (("weights", a.weights, b.weights), ("offset", a.offset, b.offset)):
+        if (one is None) != (two is None) or (
+            one is not None and two is not None and not _same(one, two)
+        ):
+            raise DataError(
+                f"Fit {place} and fit 1 differ in their {what}: compare fits with the same."
+            )
+
+
+def _dropped(first: Fit, other: Fit) -> str:
+    """Which columns' missing values make the rows differ."""
+    names = {**first.design.dropped, **other.design.dropped}
+    differ = [
+        name for name in names if first.design.dropped.get(name) != other.design.dropped.get(name)
+    ]
+    return f" (missing values in {', '.join(map(repr, differ))})" if differ else ""
+
+
+def _same(a: Floats, b: Floats) -> bool:
+    return bool(np.all(np.abs(a - b) <= SAME * (np.abs(a) + np.abs(b))))
+
+
+def _needs_ml(fits: Sequence[Fit]) -> bool:
+    if len({fit.estimates.reml for fit in fits}) > 1:
+        return True
+    return fits[0].estimates.reml and any(not _same_criterion(fits[0], f) for f in fits[1:])
+
+
+def _by_ml(fits: Sequence[Fit]) -> list[Fit]:
+    return [
+        fit_design(fit.design, False, fit.estimates.theta) if fit.estimates.reml else fit
+        for fit in fits
+    ]
+
+
+def _check_criteria(fits: Sequence[Fit]) -> None:
+    kinds = {fit.estimates.reml for fit in fits}
+    way_out = "Fit them with reml=False, or let compare(..., refit=True) do so."
+    if len(kinds) > 1:
+        raise ModelError(f"Some fits are by REML and some by maximum likelihood. {way_out}")
+    if not kinds.pop():
+        return
+    for place, fit in enumerate(fits[1:], start=2):
+        if not _same_criterion(fits[0], fit):
+            raise ModelError(
+                f"Fit {place} and fit 1 have different fixed effects, or code the same ones "
+                "differently, and are fitted by REML: their criteria are likelihoods of different "
+                f"contrasts of the response, which cannot be compared. {way_out}"
+            )
+
+
+def _same_criterion(one: Fit, two: Fit) -> bool:
+    """Whether two REML criteria are of the same contrasts: same span of X, same log|X'X|."""
+    if one.problem.plan.n_fixed != two.problem.plan.n_fixed:
+        return False
+    if not (fixed_effects_within(one, two) and fixed_effects_within(two, one)):
+        return False
+    return abs(_log_volume(one) - _log_volume(two)) < 1e-6
+
+
+def _log_volume(fit: Fit) -> float:
+    p = fit.problem.plan.n_fixed
+    determinant = float(np.linalg.slogdet(fit.problem.products.corner[:p, :p])[1]) if p else 0.0
+    return determinant + 2.0 * fit.problem.basis.log_scale
+
+
+def _check_distinct(one: Fit, two: Fit, first: int, second: int) -> None:
+    """Refuse the same model twice."""
+    if one.estimates.n_parameters != two.estimates.n_parameters:
+        return
+    same_terms = [(r.label, r.structure, r.names) for r in one.design.random] == [
+        (r.label, r.structure, r.names) for r in two.design.random
+    ]
+    if same_terms and fixed_effects_within(one, two) and fixed_effects_within(two, one):
+        low, high = sorted((first, second))
+        raise ModelError(f"Fits {low} and {high} are the same model: there is nothing to compare.")

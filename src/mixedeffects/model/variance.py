@@ -1,0 +1,126 @@
+"""Tests of the random effects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mixedeffects.effects.simulate import simulate
+from mixedeffects.errors import ModelError
+from mixedeffects.fitting.fit import Fit
+from mixedeffects.inference.ratio_bootstrap import Draw
+from mixedeffects.inference.variance_tests import Method, Simulation, variance_tests
+from mixedeffects.model.options import check_option
+from mixedeffects.model.values import Floats, Values
+
+METHODS = ("auto", "asymptotic", "exact", "bootstrap")
+
+
+class VarianceTests(Values):
+    """Whether random effects are needed."""
+
+    def test_random(
+        self,
+        method: Method = "auto",
+        *,
+        n: int = 999,
+        seed: int | np.random.Generator | None = None,
+    ) -> Any:
+        """Likelihood ratio tests of the random effects, each left out in turn.
+
+        A term with slopes loses one slope at a time, ``(1 | g)`` is left out whole, independent
+        effects (``||``) one by one, and other structures whole.
+
+        Parameters
+        ----------
+        method
+            ``"auto"``: exact in finite samples where a single variance is all there is
+            (Crainiceanu and Ruppert 2004), else asymptotic. ``"asymptotic"``: mixtures of χ²,
+            since a variance cannot be negative (Self and Liang 1987; Stram and Lee 1994).
+            ``"exact"``: for single variances, with other random effects as if known (Greven et
+            al. 2008). ``"bootstrap"``: both models refitted to responses of the smaller.
+        n, seed
+            Of the bootstrap.
+
+        Returns
+        -------
+        table
+            First the fit itself (``<none>``), then a row a test: ``term`` that is left out,
+            ``reduced``, what stays of it, ``n_parameters loglik aic`` of the smaller model,
+            ``statistic df p_value p_naive reference simulation_error``. ``p_value`` is that of
+            ``reference``, ``p_naive`` that of χ²(df), too large where a variance is tested.
+
+        Raises
+        ------
+        ModelError
+            For ``method="exact"`` where a term takes covariances with it, or if every refit of
+            the bootstrap failed.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> fit = me.fit("Yield ~ 1 + (1 | Batch)", me.datasets.load("dyestuff"))
+        >>> test = fit.test_random().iloc[1]
+        >>> print(test["term"], test["reference"], round(test["statistic"], 3))
+        (1 | Batch) exact 6.369
+        """
+        check_option("method", method, METHODS)
+        check_replicates(n)
+        rng = np.random.default_rng(seed)
+        simulation = Simulation(
+            lambda small: (
+                drawn_without(self._fit, rng) if small is None else drawn_from(small, rng)
+            ),
+            n,
+        )
+        tests = variance_tests(self._fit, method, simulation)
+        own = self.estimates
+        return self._table(
+            {
+                "term": ["<none>", *(t.term for t in tests)],
+                "reduced": [None, *(t.left for t in tests)],
+                "n_parameters": [own.n_parameters, *(t.n_parameters for t in tests)],
+                "loglik": [own.loglik, *(-0.5 * t.objective for t in tests)],
+                "aic": [own.aic, *(t.objective + 2.0 * t.n_parameters for t in tests)],
+                "statistic": numbers([None, *(t.ratio.statistic for t in tests)]),
+                "df": numbers([None, *(t.ratio.df for t in tests)]),
+                "p_value": numbers([None, *(t.ratio.p_value for t in tests)]),
+                "p_naive": numbers([None, *(t.ratio.p_naive for t in tests)]),
+                "reference": [None, *(t.ratio.reference for t in tests)],
+                "simulation_error": numbers([None, *(t.ratio.simulation_error for t in tests)]),
+            }
+        )
+
+
+def numbers(values: list[Any]) -> Any:
+    """Values of which None does not apply; numbers also where that are all."""
+    return values if any(v is not None for v in values) else np.full(len(values), np.nan)
+
+
+def drawn_from(fit: Fit, rng: np.random.Generator) -> Draw:
+    """Responses of a fit, with new random effects."""
+    return lambda n: simulate(fit, n, "marginal", rng)
+
+
+def drawn_without(fit: Fit, rng: np.random.Generator) -> Draw:
+    """Responses of the model without random effects.
+
+    The likelihood ratio does not depend on its β and σ, so those of the fit serve.
+    """
+    design, estimates = fit.design, fit.estimates
+    mean = design.X[:, estimates.kept] @ estimates.beta
+    mean = mean if design.offset is None else mean + design.offset
+    scale = estimates.sigma if design.weights is None else estimates.sigma / np.sqrt(design.weights)
+
+    def draw(n: int) -> Floats:
+        drawn: Floats = mean + scale * rng.standard_normal((n, len(mean)))
+        return drawn
+
+    return draw
+
+
+def check_replicates(n: Any) -> None:
+    """Refuse a number of bootstrap replicates that is none."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ModelError(f"n={n!r} is not a number of bootstrap replicates: give 999, say.")
