@@ -4,24 +4,56 @@ from __future__ import annotations
 
 from mixedeffects.errors import ModelError, suggestion
 from mixedeffects.families.base import AbstractFamily, Derivatives, Extras
+from mixedeffects.families.beta import Beta
+from mixedeffects.families.betabinomial import BetaBinomial
 from mixedeffects.families.binomial import Binomial
+from mixedeffects.families.compois import ConwayMaxwellPoisson
+from mixedeffects.families.cumulative import Cumulative
 from mixedeffects.families.gamma import Gamma
 from mixedeffects.families.gaussian import Gaussian
+from mixedeffects.families.genpois import GeneralizedPoisson
+from mixedeffects.families.inverse_gaussian import InverseGaussian
+from mixedeffects.families.lognormal import Lognormal
+from mixedeffects.families.nbinom1 import NegativeBinomial1
 from mixedeffects.families.nbinom2 import NegativeBinomial2
+from mixedeffects.families.ordbeta import OrderedBeta
 from mixedeffects.families.poisson import Poisson
 from mixedeffects.families.response import Response
+from mixedeffects.families.student_t import StudentT
+from mixedeffects.families.truncated import (
+    TruncatedNegativeBinomial1,
+    TruncatedNegativeBinomial2,
+    TruncatedPoisson,
+)
+from mixedeffects.families.tweedie import Tweedie
+from mixedeffects.families.zero_inflated import ZeroInflated
 
 __all__ = [
     "FAMILIES",
     "AbstractFamily",
+    "Beta",
+    "BetaBinomial",
     "Binomial",
+    "ConwayMaxwellPoisson",
+    "Cumulative",
     "Derivatives",
     "Extras",
     "Gamma",
     "Gaussian",
+    "GeneralizedPoisson",
+    "InverseGaussian",
+    "Lognormal",
+    "NegativeBinomial1",
     "NegativeBinomial2",
+    "OrderedBeta",
     "Poisson",
     "Response",
+    "StudentT",
+    "TruncatedNegativeBinomial1",
+    "TruncatedNegativeBinomial2",
+    "TruncatedPoisson",
+    "Tweedie",
+    "ZeroInflated",
     "build",
 ]
 
@@ -30,9 +62,23 @@ FAMILIES: dict[str, type[AbstractFamily]] = {
     for kind in (
         Gaussian,
         Binomial,
+        BetaBinomial,
         Poisson,
+        NegativeBinomial1,
         NegativeBinomial2,
+        GeneralizedPoisson,
+        ConwayMaxwellPoisson,
+        TruncatedPoisson,
+        TruncatedNegativeBinomial1,
+        TruncatedNegativeBinomial2,
         Gamma,
+        InverseGaussian,
+        Lognormal,
+        Beta,
+        OrderedBeta,
+        Tweedie,
+        StudentT,
+        Cumulative,
     )
 }
 

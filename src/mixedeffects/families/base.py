@@ -86,6 +86,10 @@ class AbstractFamily(ABC):
     """The scale of μ on which `partials` differentiates, see `links`; None for η as it is."""
     has_dispersion: ClassVar[bool] = True
     discrete: ClassVar[bool] = False
+    has_thresholds: ClassVar[bool] = False
+    """Whether thresholds among the extra parameters stand in for the intercept."""
+    extra_component: ClassVar[str] = "shape"
+    """What tables call the extra parameters."""
     zero_mass: ClassVar[bool] = False
     """Whether 0 has a positive probability, so that it can be inflated."""
 

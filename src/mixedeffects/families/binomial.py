@@ -82,7 +82,7 @@ class Binomial(AbstractFamily):
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
         (t,) = point
-        y, n = response.y, _trials(response)
+        y, n = response.y, trials_of(response)
         failures = n - y
         e = np.exp(-np.abs(t))
         larger = 1.0 / (1.0 + e)
@@ -104,18 +104,18 @@ class Binomial(AbstractFamily):
         )
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
-        return self.mean(predictors) * self.g.complement(predictors[0]) / _trials(response)
+        return self.mean(predictors) * self.g.complement(predictors[0]) / trials_of(response)
 
     def draw(self, rng: np.random.Generator, response: Response, predictors: Predictors) -> Array:
-        n = _trials(response).astype(np.int64)
+        n = trials_of(response).astype(np.int64)
         return rng.binomial(n, self.mean(predictors)).astype(float)
 
     def cdf(self, response: Response, predictors: Predictors) -> Array:
-        below: Array = bdtr(response.y, _trials(response).astype(int), self.mean(predictors))
+        below: Array = bdtr(response.y, trials_of(response).astype(int), self.mean(predictors))
         return below
 
     def deviance(self, response: Response, predictors: Predictors) -> Array:
-        y, n = response.y, _trials(response)
+        y, n = response.y, trials_of(response)
         p, q = self.mean(predictors), self.g.complement(predictors[0])
         unit: Array = 2.0 * (xlogy(y, y / (n * p)) + xlogy(n - y, (n - y) / (n * q)))
         return unit
@@ -124,11 +124,11 @@ class Binomial(AbstractFamily):
         return proportion_start(response)
 
 
-def _trials(response: Response) -> Array:
+def trials_of(response: Response) -> Array:
     assert response.trials is not None
     return response.trials
 
 
 def proportion_start(response: Response) -> Array:
     """Proportions away from 0 and 1."""
-    return (response.y + 0.5) / (_trials(response) + 1.0)
+    return (response.y + 0.5) / (trials_of(response) + 1.0)

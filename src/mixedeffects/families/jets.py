@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -227,3 +227,34 @@ def reciprocal(x: Jet) -> Jet:
         return (r, -r * r, 2.0 * r**3, -6.0 * r**4)[: order + 1]
 
     return x.compose(slopes)
+
+
+def compose_many(partials: Partials, inner: tuple[Jet, ...]) -> Jet:
+    """f(inner…), given f and its partial derivatives by each of its arguments (Faà di Bruno)."""
+    outer = inner[0]
+    terms: Partials = {}
+    for key in wanted_keys(outer.wanted, outer.n_predictors):
+        parts = [
+            _product(partials[tuple(sorted(chosen))], *factors)
+            for blocks in partitions(key)
+            for chosen in product(range(len(inner)), repeat=len(blocks))
+            if tuple(sorted(chosen)) in partials
+            and all(b in inner[i].terms for i, b in zip(chosen, blocks, strict=True))
+            for factors in [[inner[i].terms[b] for i, b in zip(chosen, blocks, strict=True)]]
+        ]
+        if parts:
+            terms[key] = total(parts)
+    return outer.with_terms(partials[()], terms)
+
+
+def scatter(n: int, groups: list[tuple[NDArray[np.intp], Partials]]) -> Partials:
+    """Partial derivatives of n rows, known by groups of rows; zero where a group lacks a key."""
+    keys = {key: None for _, found in groups for key in found}
+    spread: Partials = {}
+    for key in keys:
+        values = np.zeros(n)
+        for rows, found in groups:
+            if key in found:
+                values[rows] = found[key]
+        spread[key] = values
+    return spread

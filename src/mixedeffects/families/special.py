@@ -165,3 +165,23 @@ def log_rising(y: Array, log_x: Array, order: int = 0) -> tuple[Array, ...]:
             - below[3]
         )
     return tuple(found)
+
+
+def log1p(x: Array, order: int = 0) -> tuple[Array, ...]:
+    """log(1 + x)."""
+    r = 1.0 / (1.0 + x)
+    return (np.log1p(x), r, -r * r, 2.0 * r**3)[: order + 1]
+
+
+def log_gamma(x: Array, order: int = 0) -> tuple[Array, ...]:
+    """log Γ(x) for x > 0."""
+    found = [gammaln(x)]
+    if order >= 1:
+        found.append(psi(x))
+    found.extend(polygamma(k, x) for k in range(1, order))
+    return tuple(found)
+
+
+def expm1(x: Array, order: int = 0) -> tuple[Array, ...]:
+    """eˣ − 1."""
+    return (np.expm1(x), *(np.exp(x),) * order)
