@@ -3,9 +3,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-def slopes(
-    traces: Floats, scores: Floats, T: Floats, variance: float
-) -> tuple[Floats, Floats]: ...
+def slopes(traces: Floats, scores: Floats, T: Floats, variance: float) -> tuple[Floats, Floats]: ...
 def express(
     jacobian: Floats,
     rotation: Floats,

@@ -71,7 +71,7 @@ def modes_table(estimates: Estimates, factor: ConditionalFactor) -> dict[str, ND
                 np.repeat(term.levels, k),
                 np.tile(np.array(term.names, dtype=object), n_levels),
                 term.modes.ravel(),
-                (estimates.sigma * np.sqrt(variances)).ravel(),
+                (estimates.unit * np.sqrt(variances)).ravel(),
             )
         )
     names = ("group", "level", "term", "estimate", "std_error")

@@ -214,20 +214,22 @@ def log_interval(
 
     Differences are taken in the lower or in the upper tail, whichever is the smaller.
     """
-    log_lower_a, log_upper_a = distribution.log_tails(a)
-    log_lower_b, log_upper_b = distribution.log_tails(b)
-    log_upper_a = np.where(top, -np.inf, log_upper_a)
-    log_lower_a = np.where(top, 0.0, log_lower_a)
-    log_lower_b = np.where(bottom, -np.inf, log_lower_b)
-    log_upper_b = np.where(bottom, 0.0, log_upper_b)
-    in_upper = log_upper_b < log_lower_a
-    larger = np.where(in_upper, log_upper_b, log_lower_a)
-    smaller = np.where(in_upper, log_upper_a, log_lower_b)
-    value = larger + log1mexp(smaller - larger)[0]
+    (lower_a, upper_a), (lower_b, upper_b) = distribution.log_tails(a), distribution.log_tails(b)
+    lower_a, upper_a = np.where(top, 0.0, lower_a), np.where(top, -np.inf, upper_a)
+    lower_b, upper_b = np.where(bottom, -np.inf, lower_b), np.where(bottom, 0.0, upper_b)
+    in_upper = upper_b < lower_a
+    larger = np.where(in_upper, upper_b, lower_a)
+    gap = np.where(in_upper, upper_a - upper_b, lower_b - lower_a)
+    width = log1mexp(gap)[0]
+    value = larger + width
     if not order:
         return {(): value}
-    f = np.where(top, 0.0, np.exp(distribution.log_density(a) - value))
-    g = np.where(bottom, 0.0, np.exp(distribution.log_density(b) - value))
+    # densities over the probability, by ratios that stay finite in the tails
+    ratios_a, ratios_b = distribution.log_ratios(a), distribution.log_ratios(b)
+    log_f = np.where(in_upper, ratios_a[1] + gap, ratios_a[0]) - width
+    log_g = np.where(in_upper, ratios_b[1], ratios_b[0] + gap) - width
+    f = np.where(top, 0.0, np.exp(log_f))
+    g = np.where(bottom, 0.0, np.exp(log_g))
     found: Partials = {(): value, (0,): f, (1,): -g}
     if order >= 2:
         h, h1 = distribution.slope(a)

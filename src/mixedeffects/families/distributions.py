@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit, log_ndtr
 
 from mixedeffects.families.jets import Array
-from mixedeffects.families.special import log1mexp, log_density_normal
+from mixedeffects.families.special import log1mexp, log_normal_cdf
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class AbstractDistribution(ABC):
         """log F(x) and log(1 − F(x))."""
 
     @abstractmethod
-    def log_density(self, x: Array) -> Array:
-        """log f(x)."""
+    def log_ratios(self, x: Array) -> tuple[Array, Array]:
+        """log(f/F) and log(f/(1 − F)), with all digits in either tail."""
 
     @abstractmethod
     def slope(self, x: Array) -> tuple[Array, Array]:
@@ -36,8 +36,8 @@ class Logistic(AbstractDistribution):
     def log_tails(self, x: Array) -> tuple[Array, Array]:
         return -np.logaddexp(0.0, -x), -np.logaddexp(0.0, x)
 
-    def log_density(self, x: Array) -> Array:
-        return -np.logaddexp(0.0, -x) - np.logaddexp(0.0, x)
+    def log_ratios(self, x: Array) -> tuple[Array, Array]:
+        return -np.logaddexp(0.0, x), -np.logaddexp(0.0, -x)
 
     def slope(self, x: Array) -> tuple[Array, Array]:
         p, q = expit(x), expit(-x)
@@ -51,8 +51,8 @@ class Normal(AbstractDistribution):
     def log_tails(self, x: Array) -> tuple[Array, Array]:
         return log_ndtr(x), log_ndtr(-x)
 
-    def log_density(self, x: Array) -> Array:
-        return log_density_normal(x)
+    def log_ratios(self, x: Array) -> tuple[Array, Array]:
+        return np.log(log_normal_cdf(x, 1)[1]), np.log(log_normal_cdf(-x, 1)[1])
 
     def slope(self, x: Array) -> tuple[Array, Array]:
         return -x, -np.ones_like(x)
@@ -66,9 +66,9 @@ class Minimum(AbstractDistribution):
         z = np.exp(x)
         return log1mexp(-z)[0], -z
 
-    def log_density(self, x: Array) -> Array:
-        density: Array = x - np.exp(x)
-        return density
+    def log_ratios(self, x: Array) -> tuple[Array, Array]:
+        z = np.exp(x)
+        return x - z - log1mexp(-z)[0], x
 
     def slope(self, x: Array) -> tuple[Array, Array]:
         z = np.exp(x)
@@ -83,8 +83,9 @@ class Maximum(AbstractDistribution):
         lower, upper = Minimum().log_tails(-x)
         return upper, lower
 
-    def log_density(self, x: Array) -> Array:
-        return Minimum().log_density(-x)
+    def log_ratios(self, x: Array) -> tuple[Array, Array]:
+        lower, upper = Minimum().log_ratios(-x)
+        return upper, lower
 
     def slope(self, x: Array) -> tuple[Array, Array]:
         first, second = Minimum().slope(-x)
@@ -98,9 +99,10 @@ class Cauchy(AbstractDistribution):
     def log_tails(self, x: Array) -> tuple[Array, Array]:
         return np.log(np.arctan2(1.0, -x) / np.pi), np.log(np.arctan2(1.0, x) / np.pi)
 
-    def log_density(self, x: Array) -> Array:
-        density: Array = -np.log(np.pi) - np.log1p(x * x)
-        return density
+    def log_ratios(self, x: Array) -> tuple[Array, Array]:
+        density = -np.log(np.pi) - np.log1p(x * x)
+        lower, upper = self.log_tails(x)
+        return density - lower, density - upper
 
     def slope(self, x: Array) -> tuple[Array, Array]:
         w = 1.0 / (1.0 + x * x)

@@ -150,8 +150,9 @@ def _log_series(y: Array, delta: Jet, psi: Jet) -> Jet:
         j = first[rows, None] + np.arange(width)
         term = j * _column(log_z.take(rows)) - gammaln(j + 1.0)
         term = term - (j * _column(shape.take(rows))).compose(log_gamma)
-        largest = term.value.max(axis=1)
-        total = log(exp(term - largest[:, None]).sum(axis=1)) + largest
+        # relative to the largest term, derivatives too: j is large where φ is small
+        largest = _at(term, term.value.argmax(axis=1))
+        total = log(exp(term - _column(largest)).sum(axis=1)) + largest
         groups.append((rows, total.partials()))
     found = scatter(len(y), groups)
     return delta.with_terms(found[()], {k: v for k, v in found.items() if k})
@@ -175,6 +176,13 @@ def _batches(widths: Array) -> Iterator[NDArray[np.intp]]:
         stop = min(start + most, len(order))
         yield order[start:stop]
         start = stop
+
+
+def _at(x: Jet, places: NDArray[np.intp]) -> Jet:
+    """The given place of each row."""
+    rows = np.arange(len(places))
+    terms = {k: np.broadcast_to(v, x.value.shape)[rows, places] for k, v in x.terms.items()}
+    return x.with_terms(x.value[rows, places], terms)
 
 
 def _column(x: Jet) -> Jet:

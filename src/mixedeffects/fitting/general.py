@@ -22,11 +22,13 @@ Floats = NDArray[np.float64]
 class Predictor:
     """One linear predictor, Xβ + Zb + offset.
 
-    ``basis`` of its X; ``offset`` (n,) or None; ``first``, its first coefficient in β.
+    ``basis`` of its X, of which the first ``dropped`` columns were left out; ``offset`` (n,) or
+    None; ``first``, its first coefficient in β.
     """
 
     name: str
     basis: FixedBasis
+    dropped: int
     offset: Floats | None
     first: int
 
@@ -38,10 +40,14 @@ class Predictor:
 
 @dataclass(frozen=True, slots=True)
 class PredictorArrays:
-    """A linear predictor as given: X (n, p), offset, intercept's column, random terms."""
+    """A linear predictor as given: X (n, p), offset, intercept's column, random terms.
+
+    ``dropped``: how many columns before those of X are left out.
+    """
 
     name: str
     X: Floats
+    dropped: int
     offset: Floats | None
     intercept: int | None
     random: tuple[TermArrays, ...]
@@ -87,7 +93,7 @@ def build_general(
     first = 0
     for number, given in enumerate(predictors):
         basis = fixed_basis(given.X, weights, given.intercept)
-        made.append(Predictor(given.name, basis, given.offset, first))
+        made.append(Predictor(given.name, basis, given.dropped, given.offset, first))
         first += basis.columns.shape[1]
         random += given.random
         owner += [number] * len(given.random)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,8 @@ class GeneralSolution:
     """A generalized problem's optimum ψ = (θ, β) in the standardized basis.
 
     ``u`` (q,) the mode, ``b`` (q,) = Λu; ``covariance`` (m + p, m + p) of ψ̂, twice the inverse
-    of the exact Hessian, zero for parameters at a boundary; ``zeros``, ``singular`` and
+    of the exact Hessian, zero for parameters at a boundary, θ along the principal axes where
+    ``turned``; ``zeros``, ``singular`` and
     ``principal`` as in ``Solution``.
     """
 
@@ -45,6 +47,7 @@ class GeneralSolution:
     u: Floats
     b: Floats
     covariance: Floats
+    turned: bool
     zeros: tuple[ZeroVariance, ...]
     singular: bool
     principal: Evaluation
@@ -85,6 +88,7 @@ def general_solution_at(objective: LaplaceObjective, optimum: Optimum) -> Genera
         u=u,
         b=b,
         covariance=covariance,
+        turned=near,
         zeros=zeros,
         singular=near and least_deviation(problem, psi) < SINGULAR,
         principal=principal,
@@ -110,4 +114,4 @@ def _inverse(hessian: Floats) -> Floats:
     values, vectors = np.linalg.eigh(hessian / np.outer(sizes, sizes))
     kept = values > FLAT * max(values.max(initial=0.0), 0.0)
     inverse: Floats = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
-    return inverse / np.outer(sizes, sizes)
+    return cast(Floats, inverse / np.outer(sizes, sizes))

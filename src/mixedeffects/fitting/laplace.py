@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.errors import ModelError
 from mixedeffects.families.base import Derivatives
 from mixedeffects.fitting.axes import Axes, Point
 from mixedeffects.fitting.general import GeneralProblem
@@ -47,11 +48,11 @@ class LaplaceObjective:
     belongs to one fit and one thread.
     """
 
-    def __init__(self, problem: GeneralProblem) -> None:
+    def __init__(self, problem: GeneralProblem, u: Floats | None = None) -> None:
         self.problem = problem
         self.axes = Axes(problem.terms, problem.plan)
         self.rows = WeightedFactor(problem)
-        self._u = np.zeros(int(problem.plan.offset[-1]))
+        self._u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
@@ -317,13 +318,25 @@ class LaplaceObjective:
         return self._turn(psi, upright=False)
 
     def modes(self, psi: Floats) -> tuple[Floats, Floats]:
-        """û (q,) and b̂ = Λû (q,) at ψ, in elimination order."""
-        self(psi)
-        roots = self._roots(self.axes.factors(psi[: self.problem.n_parameters]))
-        b = np.empty_like(self._u)
+        """û (q,) and b̂ = Λû (q,) at ψ, in elimination order.
+
+        Raises
+        ------
+        ModelError
+            If the mode is not found.
+        """
+        m = self.problem.n_parameters
+        roots = self._roots(self.axes.factors(psi[:m]))
+        mode = self._mode(roots, psi[m:])
+        if mode is None:
+            raise ModelError(
+                "The most likely random effects were not found at these parameters: the "
+                "likelihood may have no maximum there; simplify the model."
+            )
+        b = np.empty_like(mode.u)
         for columns, T in zip(self.rows.columns, roots, strict=True):
-            b[columns] = self._u[columns] @ T.T
-        return self._u.copy(), b
+            b[columns] = mode.u[columns] @ T.T
+        return mode.u, b
 
     def by_covariance(self, psi: Floats) -> list[Floats]:
         """Derivative (k, k) of the objective by each term's covariance TT'."""

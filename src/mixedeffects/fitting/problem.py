@@ -231,8 +231,13 @@ def original_coefficients(problem: Problem, beta: Floats, b: Floats) -> tuple[Fl
 
     From ``Objective.coefficients``: ``beta`` (p,) and ``b`` (q,).
     """
-    modes = []
-    for term in problem.terms:
-        columns = columns_of(problem.plan, term.grouping)[:, term.columns]
-        modes.append(problem.scale * cast(Floats, np.linalg.solve(term.map, b[columns].T).T))
+    modes = [problem.scale * own for own in original_modes(problem.terms, problem.plan, b)]
     return problem.basis.original(problem.least_squares + problem.scale * beta), modes
+
+
+def original_modes(terms: Sequence[Term], plan: Plan, b: Floats) -> list[Floats]:
+    """The modes (L, k) of each term for the user's columns, from ``b`` (q,)."""
+    return [
+        cast(Floats, np.linalg.solve(t.map, b[columns_of(plan, t.grouping)[:, t.columns]].T).T)
+        for t in terms
+    ]
