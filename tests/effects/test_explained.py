@@ -12,8 +12,9 @@ import pytest
 import golden
 import mixedeffects as me
 from golden import assert_close
-from mixedeffects.effects.explained import r2_of, variance_parts
 from mixedeffects.effects.predict import fitted_values
+from mixedeffects.effects.variance_parts import variance_parts
+from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import fit_design
 
 R2_CASES = tuple(id_ for id_ in golden.cases("lmm") if "r2" in golden.load_case(id_).results)
@@ -63,7 +64,7 @@ def test_variances_written_out_in_r(id_):
     parts, reference = variance_parts(fit._fit), case.results["variances"]
     # both optima lie within some 1e-5 of a standard deviation
     assert parts.fixed == pytest.approx(reference["fixed"], rel=1e-4)
-    between = {g: 0.0 for g in (t.group for t in fit.estimates.terms)}
+    between = dict.fromkeys((t.group for t in fit.estimates.terms), 0.0)
     for term, variance in zip(fit.estimates.terms, parts.random, strict=True):
         between[term.group] += variance
     expected = dict.fromkeys(between, 0.0)
@@ -157,11 +158,43 @@ def test_tables(data):
         assert isinstance(r2, kind)
         assert isinstance(icc, kind)
         assert list(r2["statistic"]) == ["marginal", "conditional"]
-        np.testing.assert_allclose(r2["estimate"], r2_of(fit._fit))
-        assert list(icc["group"]) == ["g", "h", "Total"]
+        assert list(icc["statistic"]) == ["adjusted", "unadjusted"]
+        np.testing.assert_allclose([*r2["estimate"], *icc["estimate"]], shares(fit))
+        by_group = fit.icc().by_group
+        assert isinstance(by_group, kind)
+        assert list(by_group["group"]) == ["g", "h"]
         for column in ("adjusted", "unadjusted"):
-            shares_ = np.asarray(icc[column])
-            assert shares_[:2].sum() == pytest.approx(shares_[2])
+            assert by_group[column].sum() == pytest.approx(getattr(fit.icc(), column))
+
+
+def test_bootstrap_intervals(data):
+    """The replicates are those of fit.bootstrap, which makes complete fits."""
+    fit = me.fit("y ~ x + (x | g) + (1 | h)", data, weights="w")
+    r2 = fit.r2("bootstrap", n=60, seed=3, level=0.9)
+    reference = fit.bootstrap(60, statistic=lambda f: shares(f), seed=3)
+    # refits in and outside Python stop within some 1e-6 of each other
+    np.testing.assert_allclose(r2.bootstrap.values, reference.values[:, :2], atol=1e-4)
+    np.testing.assert_allclose(r2.limits, reference.limits(0.9)[:2], atol=1e-4)
+    icc = fit.icc("bootstrap", n=60, seed=3, level=0.9)
+    np.testing.assert_allclose(icc.limits, reference.limits(0.9)[2:], atol=1e-4)
+    for value in (r2, icc):
+        table = value.table
+        assert list(table.columns) == ["statistic", "estimate", "conf_low", "conf_high"]
+        assert ((table["conf_low"] < table["estimate"]) & (table["estimate"] < 1)).all()
+        assert (table["conf_high"] <= 1).all()
+
+
+def test_bad_options_of_intervals(data):
+    fit = me.fit("y ~ x + (1 | g)", data)
+    for ask in (fit.r2, fit.icc):
+        with pytest.raises(ModelError, match="interval='wald'"):
+            ask("wald")
+        with pytest.raises(ModelError, match="level=95"):
+            ask("bootstrap", level=95)
+        with pytest.raises(ModelError, match="n=0"):
+            ask("bootstrap", n=0)
+        with pytest.raises(ModelError, match="too few for limits"):
+            ask("bootstrap", n=10, seed=1)
 
 
 # -- conditional AIC -----------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_standardized_residuals_have_unit_variance_over_new_data():
     """Exactly so at known θ: with every variance known, 400 simulated data sets average to 1."""
     data = me.datasets.load("sleepstudy")
     fit = me.fit("Reaction ~ Days + (Days | Subject)", data)
-    terms, V = dense(fit)
+    _, V = dense(fit)
     rng = np.random.default_rng(3)
     draws = rng.multivariate_normal(np.zeros(180), V, 400)
     X = fit.design.X

@@ -142,5 +142,5 @@ def test_a_singular_fit():
 def test_bad_input(fit):
     with pytest.raises(ModelError, match="n=10: tests need at least 19"):
         fit.simulated_residuals(n=10)
-    with pytest.raises(DataError, match="'Days' does not group .* 'Subject'"):
+    with pytest.raises(DataError, match=r"'Days' does not group .* 'Subject'"):
         fit.simulated_residuals(n=19, group="Days")

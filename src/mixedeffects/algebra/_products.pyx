@@ -97,3 +97,23 @@ def pair_products(const int32_t[::1] rows_codes, const double[:, ::1] left, int6
                         out[a * l + b] += f * right[i, b]
                 at += 1
     return pair_rows[:count].copy(), pair_columns[:count].copy(), blocks
+
+
+def add_modes(const int32_t[::1] codes, const double[:, ::1] values, const double[:, :, ::1] b,
+              double[:, ::1] out):
+    """Add Zb of R replicates, b (k, n_levels, R), to the rows of out (n, R)."""
+    cdef int64_t n = codes.shape[0], i, r, count = out.shape[1]
+    cdef int k = values.shape[1], a
+    cdef double f
+    cdef const double* mode
+    cdef double* row
+    if n == 0 or k == 0 or count == 0:
+        return
+    with nogil:
+        for i in range(n):
+            row = &out[i, 0]
+            for a in range(k):
+                f = values[i, a]
+                mode = &b[a, codes[i], 0]
+                for r in range(count):
+                    row[r] += f * mode[r]

@@ -6,7 +6,7 @@ Nakagawa and Schielzeth (2013), Methods Ecol. Evol. 4, 133-142; random slopes as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,77 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.data.frames import FrameKind, make_table
+from mixedeffects.effects.variance_parts import VarianceParts, row_moments, variance_parts
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.replicates import fit_responses
+from mixedeffects.inference.bootstrap import Bootstrap
+from mixedeffects.inference.draws import parametric_draws
+from mixedeffects.inference.streams import Seed, Streams
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class VarianceParts:
-    """The variance of the response, averaged over the rows, by what it comes from.
+class Intervals:
+    """What a bootstrap interval needs: its level, the number of replicates, a seed."""
 
-    ``fixed``, the sample variance of xβ̂ (without the offset); ``random``, per term the mean of
-    z'Σz, times the level's own relationship where it is known; ``residual``, the mean of
-    σ²/weight.
-    """
-
-    fixed: float
-    random: tuple[float, ...]
-    residual: float
-
-    @property
-    def total(self) -> float:
-        """The sum, of which R² and unadjusted ICC are shares."""
-        return self.fixed + sum(self.random) + self.residual
+    level: float
+    n: int
+    seed: Seed
 
 
-@dataclass(frozen=True, slots=True)
-class RowMoments:
-    """What the rows say of the parts, whatever the parameters.
-
-    ``fixed`` (p, p), the sample covariance of X; ``random`` per term (k, k), the mean of zz';
-    ``residual``, the mean of 1/weight.
-    """
-
-    fixed: Floats
-    random: tuple[Floats, ...]
-    residual: float
-
-    def parts(self, beta: Floats, covariances: Sequence[Floats], sigma: float) -> VarianceParts:
-        """The parts at β (p,), the terms' covariances (k, k) and σ."""
-        spread = zip(self.random, covariances, strict=True)
-        return VarianceParts(
-            fixed=float(beta @ self.fixed @ beta),
-            random=tuple(float(np.sum(moment * covariance)) for moment, covariance in spread),
-            residual=sigma**2 * self.residual,
-        )
-
-
-def row_moments(fit: Fit) -> RowMoments:
-    """The moments of the rows that a fit used."""
-    design, n = fit.design, len(fit.design.y)
-    X = design.X[:, fit.estimates.kept]
-    centred = X - X.mean(axis=0)
-    random = []
-    for term in design.random:
-        own = 1.0 if term.matrix is None else np.diagonal(term.matrix)[term.codes, None]
-        random.append((term.values * own).T @ term.values / n)
-    residual = 1.0 if design.weights is None else float(np.mean(1.0 / design.weights))
-    return RowMoments(centred.T @ centred / max(n - 1, 1), tuple(random), residual)
-
-
-def variance_parts(fit: Fit) -> VarianceParts:
-    """The parts at the fit's estimates."""
-    estimates = fit.estimates
-    return row_moments(fit).parts(
-        estimates.beta, [t.covariance for t in estimates.terms], estimates.sigma
-    )
-
-
-def r2_of(fit: Fit) -> Floats:
-    """Marginal and conditional R² (2,): what a bootstrap of them computes of each refit."""
-    parts = variance_parts(fit)
+def r2_of(parts: VarianceParts) -> Floats:
+    """Marginal and conditional R² (2,)."""
     return np.array([parts.fixed, parts.fixed + sum(parts.random)]) / parts.total
+
+
+def icc_of(parts: VarianceParts) -> Floats:
+    """Adjusted and unadjusted ICC (2,)."""
+    between = sum(parts.random)
+    return np.array([between / (between + parts.residual), between / parts.total])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,23 +56,21 @@ class ExplainedVariance:
         Share that fixed and random effects explain together.
     limits : ndarray, shape (2, 2), or None
         Lower and upper limits of the two, where intervals were asked for.
+    bootstrap : Bootstrap or None
+        The replicates behind the limits.
     """
 
     marginal: float
     conditional: float
     limits: Floats | None = None
+    bootstrap: Bootstrap | None = field(default=None, repr=False)
     frame: FrameKind = field(default=FrameKind(), repr=False)
 
     @property
     def table(self) -> Any:
         """Columns ``statistic estimate``, and ``conf_low conf_high`` with intervals."""
-        columns: dict[str, Any] = {
-            "statistic": ["marginal", "conditional"],
-            "estimate": np.array([self.marginal, self.conditional]),
-        }
-        if self.limits is not None:
-            columns |= {"conf_low": self.limits[:, 0], "conf_high": self.limits[:, 1]}
-        return make_table(columns, self.frame)
+        estimate = np.array([self.marginal, self.conditional])
+        return _table(("marginal", "conditional"), estimate, self.limits, self.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +87,10 @@ class IntraclassCorrelation:
         Grouping factors (G).
     adjusted_by_group, unadjusted_by_group : ndarray, shape (G,)
         The share of each; they add up to the two above.
+    limits : ndarray, shape (2, 2), or None
+        Lower and upper limits of adjusted and unadjusted, where intervals were asked for.
+    bootstrap : Bootstrap or None
+        The replicates behind the limits.
     """
 
     adjusted: float
@@ -139,39 +98,101 @@ class IntraclassCorrelation:
     groups: tuple[str, ...]
     adjusted_by_group: Floats
     unadjusted_by_group: Floats
+    limits: Floats | None = None
+    bootstrap: Bootstrap | None = field(default=None, repr=False)
     frame: FrameKind = field(default=FrameKind(), repr=False)
 
     @property
     def table(self) -> Any:
-        """Columns ``group adjusted unadjusted``: each grouping factor, then their total."""
+        """Columns ``statistic estimate``, and ``conf_low conf_high`` with intervals."""
+        estimate = np.array([self.adjusted, self.unadjusted])
+        return _table(("adjusted", "unadjusted"), estimate, self.limits, self.frame)
+
+    @property
+    def by_group(self) -> Any:
+        """Columns ``group adjusted unadjusted``."""
         columns: dict[str, Any] = {
-            "group": [*self.groups, "Total"],
-            "adjusted": np.append(self.adjusted_by_group, self.adjusted),
-            "unadjusted": np.append(self.unadjusted_by_group, self.unadjusted),
+            "group": self.groups,
+            "adjusted": self.adjusted_by_group,
+            "unadjusted": self.unadjusted_by_group,
         }
         return make_table(columns, self.frame)
 
 
-def explained_variance(fit: Fit, limits: Floats | None = None) -> ExplainedVariance:
+def _table(names: Sequence[str], estimate: Floats, limits: Floats | None, frame: FrameKind) -> Any:
+    columns: dict[str, Any] = {"statistic": names, "estimate": estimate}
+    if limits is not None:
+        columns |= {"conf_low": limits[:, 0], "conf_high": limits[:, 1]}
+    return make_table(columns, frame)
+
+
+def explained_variance(fit: Fit, intervals: Intervals | None = None) -> ExplainedVariance:
     """Marginal and conditional R² at the fit's estimates."""
-    marginal, conditional = r2_of(fit)
-    return ExplainedVariance(float(marginal), float(conditional), limits, fit.design.frame)
+    marginal, conditional = r2_of(variance_parts(fit))
+    limits, replicates = None, None
+    if intervals is not None:
+        replicates = bootstrapped(fit, ("marginal", "conditional"), r2_of, intervals)
+        limits = replicates.limits(intervals.level)
+    return ExplainedVariance(
+        float(marginal), float(conditional), limits, replicates, fit.design.frame
+    )
 
 
-def intraclass_correlation(fit: Fit) -> IntraclassCorrelation:
+def intraclass_correlation(fit: Fit, intervals: Intervals | None = None) -> IntraclassCorrelation:
     """Adjusted and unadjusted ICC, with the share of each grouping factor."""
     parts = variance_parts(fit)
     between: dict[str, float] = {}
     for term, variance in zip(fit.estimates.terms, parts.random, strict=True):
         between[term.group] = between.get(term.group, 0.0) + variance
     variances = np.array(list(between.values()))
-    adjusted = variances / (parts.total - parts.fixed)
-    unadjusted = variances / parts.total
+    adjusted, unadjusted = icc_of(parts)
+    limits, replicates = None, None
+    if intervals is not None:
+        replicates = bootstrapped(fit, ("adjusted", "unadjusted"), icc_of, intervals)
+        limits = replicates.limits(intervals.level)
     return IntraclassCorrelation(
-        float(adjusted.sum()),
-        float(unadjusted.sum()),
+        float(adjusted),
+        float(unadjusted),
         tuple(between),
-        adjusted,
-        unadjusted,
+        variances / (parts.total - parts.fixed),
+        variances / parts.total,
+        limits,
+        replicates,
         fit.design.frame,
     )
+
+
+def bootstrapped(
+    fit: Fit,
+    names: tuple[str, ...],
+    shares: Callable[[VarianceParts], Floats],
+    intervals: Intervals,
+) -> Bootstrap:
+    """Parametric bootstrap of shares (k,), whose replicates are fitted without Python.
+
+    Raises
+    ------
+    ModelError
+        If the replicates that could be fitted are too few for the level.
+    """
+    draws = parametric_draws(fit, "marginal", Streams(intervals.seed))
+    found = fit_responses(fit.problem, draws.deviations, intervals.n)
+    covariances = found.covariances(fit.problem)
+    moments, beta = row_moments(fit), fit.estimates.beta + found.beta
+    values = [
+        shares(moments.parts(beta[r], [c[r] for c in covariances], float(found.sigma[r])))
+        for r in range(intervals.n)
+    ]
+    worked = np.ones(intervals.n, dtype=bool)
+    worked[list(found.reasons)] = False
+    result = Bootstrap(
+        names=names,
+        estimate=shares(variance_parts(fit)),
+        values=np.array(values),
+        reasons=found.reasons,
+        singular=float(np.mean(found.singular[worked])) if worked.any() else 0.0,
+        method="parametric",
+        frame=fit.design.frame,
+    )
+    result.confint(intervals.level)  # refuses too few
+    return result

@@ -6,7 +6,7 @@ Belsley, Kuh and Welsch (1980), Regression Diagnostics; for mixed models Demiden
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -22,6 +22,7 @@ from mixedeffects.effects.rows import row_labels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.deletion import Deleted, Deletions
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.replicates import CHUNK, run_threads
 
 Floats = NDArray[np.float64]
 
@@ -137,7 +138,7 @@ def influence_of_rows(fit: Fit, refit: bool) -> Influence:
     """Each row deleted, at fixed θ in closed form, or with the model refitted."""
     if not refit:
         return _at_fixed_theta(fit)
-    parts = np.arange(fit.estimates.nobs)[:, None]
+    parts = list(np.arange(fit.estimates.nobs)[:, None])
     return _compared(fit, None, row_labels(fit), *_deleted(fit, parts, True), True)
 
 
@@ -181,21 +182,25 @@ def _at_fixed_theta(fit: Fit) -> Influence:
 
 
 def _deleted(
-    fit: Fit, parts: Iterable[NDArray[np.integer]], refit: bool
+    fit: Fit, parts: Sequence[NDArray[np.integer]], refit: bool
 ) -> tuple[list[Deleted], list[str | None]]:
     """Estimates without each part of the rows, NaN with the reason where there are none."""
     p, m = len(fit.estimates.beta), len(fit.estimates.theta)
     nothing = Deleted(np.full(p, np.nan), np.full((p, p), np.nan), np.nan, np.full(m, np.nan))
     deletions = Deletions(fit, refit)
-    results: list[Deleted] = []
-    reasons: list[str | None] = []
-    for part in parts:
-        try:
-            results.append(deletions.without(part))
-            reasons.append(None)
-        except ModelError as error:
-            results.append(nothing)
-            reasons.append(str(error))
+    results = [nothing] * len(parts)
+    reasons: list[str | None] = [None] * len(parts)
+
+    def work(chunk: slice) -> int:
+        for i in range(chunk.start, chunk.stop):
+            try:
+                results[i] = deletions.without(parts[i])
+            except ModelError as error:
+                reasons[i] = str(error)
+        return int(chunk.stop - chunk.start)
+
+    chunks = [slice(i, min(i + CHUNK, len(parts))) for i in range(0, len(parts), CHUNK)]
+    sum(run_threads(work, chunks, None))
     return results, reasons
 
 

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.predict import mean
 from mixedeffects.effects.rows import own_rows
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
 
 
-def marginal_deviations(fit: Fit) -> Floats:
-    """√(z'Σz + σ²/w) (nobs,): standard deviations of the rows over new random effects."""
-    design, sigma = fit.design, fit.estimates.sigma
-    ones = np.ones(len(design.y))
-    variance = sigma**2 * (ones if design.weights is None else 1.0 / design.weights)
-    for random, term in zip(design.random, fit.estimates.terms, strict=True):
-        own = 1.0 if random.matrix is None else np.diagonal(random.matrix)[random.codes]
-        variance = variance + own * np.einsum(
-            "ij,jk,ik->i", random.values, term.covariance, random.values
-        )
-    result: Floats = np.sqrt(variance)
-    return result
+def marginal_deviations(design: Design, covariances: Sequence[Floats], sigma: float) -> Floats:
+    """√(z'Σz + σ²/w) (nobs,): standard deviations of the rows over new random effects.
+
+    ``covariances`` (k, k) of the terms; z'Σz times the level's own relationship where known.
+    """
+    variance = np.full(len(design.y), sigma**2)
+    if design.weights is not None:
+        variance /= design.weights
+    for term, covariance in zip(design.random, covariances, strict=True):
+        own = np.einsum("ij,jk,ik->i", term.values, covariance, term.values)
+        variance += own if term.matrix is None else own * np.diagonal(term.matrix)[term.codes]
+    deviations: Floats = np.sqrt(variance)
+    return deviations
 
 
 def quantile_residuals(fit: Fit) -> Floats:
@@ -34,6 +38,7 @@ def quantile_residuals(fit: Fit) -> Floats:
     """
     from scipy.special import ndtr
 
-    expected = mean(own_rows(fit), fit.estimates.beta, [])
-    result: Floats = ndtr((fit.design.y - expected) / marginal_deviations(fit))
-    return result
+    estimates = fit.estimates
+    error = fit.design.y - mean(own_rows(fit), estimates.beta, [])
+    covariances = [term.covariance for term in estimates.terms]
+    return np.asarray(ndtr(error / marginal_deviations(fit.design, covariances, estimates.sigma)))

@@ -9,6 +9,7 @@ each, and the observed statistic is placed among theirs (Besag and Clifford 1989
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.effects.groups import group_rows
 from mixedeffects.effects.predict import mean
-from mixedeffects.effects.quantiles import quantile_residuals
+from mixedeffects.effects.quantiles import marginal_deviations, quantile_residuals
 from mixedeffects.effects.rows import own_rows, row_labels
-from mixedeffects.effects.simulate import simulate
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.fit import Fit, refit
+from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.replicates import fit_responses
+from mixedeffects.inference.draws import parametric_draws
+from mixedeffects.inference.streams import Seed, Streams
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
@@ -140,7 +143,7 @@ class SimulatedResiduals:
 
 
 def simulated_residuals(
-    fit: Fit, n: int, rng: np.random.Generator, group: str | None = None
+    fit: Fit, n: int, seed: Seed = None, group: str | None = None
 ) -> SimulatedResiduals:
     """Quantile residuals of a fit and of n data sets simulated from it and fitted.
 
@@ -151,11 +154,16 @@ def simulated_residuals(
     DataError
         If the model has no such grouping.
     """
-    if n < FEWEST:
+    if not isinstance(n, int) or n < FEWEST:
         raise ModelError(f"n={n!r}: tests need at least {FEWEST} simulated data sets.")
     grouping = None if group is None else group_rows(fit, group)
     own = quantile_residuals(fit)
-    sets = [own, *_simulated(fit, n, rng)]
+    sets = [own, *_simulated(fit, n, seed)]
+    if len(sets) <= FEWEST:
+        raise ModelError(
+            f"Only {len(sets) - 1} of {n} data sets simulated from this fit can be fitted: its "
+            "residuals have no reference to be tested against."
+        )
     whole = np.zeros(len(own), dtype=np.intp)
     distances = np.array([uniform_distances(u, whole)[0] for u in sets])
     expected = mean(own_rows(fit), fit.estimates.beta, [])
@@ -174,16 +182,20 @@ def simulated_residuals(
     )
 
 
-def _simulated(fit: Fit, n: int, rng: np.random.Generator) -> list[Floats]:
-    """Quantile residuals of the simulated data sets that can be fitted."""
-    found = []
-    for _ in range(n):
-        y = simulate(fit, 1, "marginal", rng)[0]
-        try:
-            found.append(quantile_residuals(refit(fit, y)))
-        except ModelError:
+def _simulated(fit: Fit, n: int, seed: Seed) -> Iterator[Floats]:
+    """Quantile residuals of the simulated data sets that could be fitted."""
+    from scipy.special import ndtr
+
+    draws = parametric_draws(fit, "marginal", Streams(seed))
+    found = fit_responses(fit.problem, draws.deviations, n)
+    covariances = found.covariances(fit.problem)
+    X = fit.design.X[:, fit.estimates.kept]
+    for r in range(n):
+        if r in found.reasons:
             continue
-    return found
+        error = draws.deviations(r, r + 1)[:, 0] - X @ found.beta[r]
+        own = [covariance[r] for covariance in covariances]
+        yield ndtr(error / marginal_deviations(fit.design, own, float(found.sigma[r])))
 
 
 def uniform_distances(u: Floats, codes: Integers) -> Floats:

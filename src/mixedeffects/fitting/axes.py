@@ -162,19 +162,18 @@ class Axes:
         self.rotated = True
 
     def along(self, theta: Floats) -> Floats:
-        """θ of the present axes for plain θ (m,)."""
+        """θ of the present axes, in canonical form, for plain θ (m,)."""
         return self._moved(theta, [axes.T for axes in self._rotations])
 
     def plain(self, theta: Floats) -> Floats:
-        """Plain θ for θ (m,) of the present axes."""
+        """Plain θ, in canonical form, for θ (m,) of the present axes."""
         return self._moved(theta, self._rotations)
 
     def _moved(self, theta: Floats, turns: Sequence[Floats]) -> Floats:
         moved = theta.copy()
-        for term, turn, free in zip(self.terms, turns, self._free, strict=True):
-            if free:
-                T = turn @ term.covariance.factor(theta[term.parameters])
-                moved[term.parameters] = term.covariance.parameters(T)
+        for term, turn in zip(self.terms, turns, strict=True):
+            T = turn @ term.covariance.factor(theta[term.parameters])
+            moved[term.parameters] = term.covariance.parameters(T)
         return moved
 
     def turn(self, point: Point, theta: Floats, upright: bool) -> tuple[Floats, Point]:

@@ -6,10 +6,12 @@ A level that loses all its rows stays in the system with no data, where it chang
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra._search import Search
 from mixedeffects.algebra.cholesky import rearrange
 from mixedeffects.algebra.crossproducts import Grouping, crossproducts
 from mixedeffects.algebra.standardize import DOUBTFUL, fixed_basis
@@ -18,7 +20,8 @@ from mixedeffects.fitting.estimates import user_theta
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.problem import Problem
-from mixedeffects.fitting.refusals import check_levels, check_residual, check_size
+from mixedeffects.fitting.refusals import ROUNDING, check_levels, check_residual, check_size
+from mixedeffects.fitting.replicates import is_searchable, make_search, proofs_hold
 from mixedeffects.fitting.solve import solve
 
 Floats = NDArray[np.float64]
@@ -36,7 +39,7 @@ class Deleted:
 
 
 class Deletions:
-    """Deletes rows of a fit, again and again.
+    """Deletes rows of a fit, again and again, in any number of threads.
 
     Parameters
     ----------
@@ -51,6 +54,8 @@ class Deletions:
         problem, design = fit.problem, fit.design
         y = design.y if design.offset is None else design.y - design.offset
         self._y = (y - problem.basis.columns @ problem.least_squares) / problem.scale
+        self._compiled = refit and is_searchable(problem)
+        self._searches: SimpleQueue[Search] = SimpleQueue()
         self._counts = [np.bincount(r.codes, minlength=len(r.levels)) for r in design.random]
 
     def without(self, rows: Rows) -> Deleted:
@@ -104,27 +109,69 @@ class Deletions:
             check_levels(replace(random, levels=random.levels[left > 0]), int(left.sum()))
 
     def _solved(self, problem: Problem) -> Deleted:
-        theta, basis = self._fit.solution.optimum.theta, problem.basis
-        if self._refit:
-            solution = solve(problem, theta, exact=False)
-            check_residual(solution, self._fit.design.response)
-            theta, beta, sigma = solution.optimum.theta, solution.beta, solution.sigma
-            fixed_root = solution.fixed_root
-        else:
+        theta = self._fit.solution.optimum.theta
+        if not self._refit:
             objective = Objective(problem, exact=False)
-            beta, _ = objective.coefficients(theta)
-            sigma, fixed_root = (
-                float(np.sqrt(objective.variance(theta))),
-                objective.fixed_root(theta),
-            )
-        sigma *= problem.scale
-        root = np.linalg.solve(fixed_root @ basis.map, np.eye(len(beta)))
-        return Deleted(
-            beta=basis.original(problem.least_squares + problem.scale * beta),
-            vcov=sigma**2 * (root @ root.T),
-            sigma=sigma,
-            theta=user_theta(problem.terms, theta),
-        )
+            sigma = float(np.sqrt(objective.variance(theta)))
+            beta, root = objective.coefficients(theta)[0], objective.fixed_root(theta)
+            return _deleted(problem, theta, beta, sigma, root)
+        if self._compiled:
+            search = self._take()
+            found = _searched(search, problem, theta)
+            self._searches.put(search)
+            if found is not None:
+                return found
+        solution = solve(problem, theta, exact=False)
+        check_residual(solution, self._fit.design.response)
+        theta, beta = solution.optimum.theta, solution.beta
+        return _deleted(problem, theta, beta, solution.sigma, solution.fixed_root)
+
+    def _take(self) -> Search:
+        """A search that no other thread uses."""
+        try:
+            return self._searches.get_nowait()
+        except Empty:
+            return make_search(self._fit.problem)
+
+
+def _searched(search: Search, problem: Problem, theta: Floats) -> Deleted | None:
+    """The compiled refit from θ (m,), or None where it has no certificate."""
+    m, p = problem.n_parameters, problem.plan.n_fixed
+    search.use(problem.plan, problem.arranged, problem.n_rows, problem.dof)
+    optimum, beta, root = np.empty((1, m)), np.empty((1, p)), np.empty((1, p, p))
+    variance, objective, proofs = np.empty(1), np.empty(1), np.full((1, 4), np.nan)
+    status, evaluations = np.empty(1, dtype=np.int32), np.empty(1, dtype=np.int32)
+    search.fit(
+        np.ascontiguousarray(problem.arranged.border.reshape(-1, p + 1)[:, p:]),
+        np.ascontiguousarray(problem.arranged.corner[:, p:]),
+        theta[None].copy(),
+        np.array([2.0 * problem.dof * np.log(problem.scale) + problem.constant]),
+        optimum,
+        beta,
+        variance,
+        objective,
+        root,
+        proofs,
+        status,
+        evaluations,
+    )
+    if status[0] != 0 or variance[0] < ROUNDING**2 or not proofs_hold(proofs, problem.n_rows)[0]:
+        return None
+    return _deleted(problem, optimum[0], beta[0], float(np.sqrt(variance[0])), root[0])
+
+
+def _deleted(
+    problem: Problem, theta: Floats, beta: Floats, sigma: float, fixed_root: Floats
+) -> Deleted:
+    """A solution in the standardized basis, in the user's units."""
+    sigma = sigma * problem.scale
+    root = np.linalg.solve(fixed_root @ problem.basis.map, np.eye(len(beta)))
+    return Deleted(
+        beta=problem.basis.original(problem.least_squares + problem.scale * beta),
+        vcov=sigma**2 * (root @ root.T),
+        sigma=sigma,
+        theta=user_theta(problem.terms, theta),
+    )
 
 
 def _least_share(gram: Floats, full: Floats) -> float:

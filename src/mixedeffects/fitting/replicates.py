@@ -148,8 +148,7 @@ class _Run:
         self.singular = np.zeros(count, dtype=bool)
         self.reasons: dict[int, str] = {}
         self.fallbacks = 0
-        linear = all(t.covariance.second(t.covariance.start()) is None for t in problem.terms)
-        self._compiled = linear and len(problem.terms) <= MOST_TERMS
+        self._compiled = is_searchable(problem)
         self._searches: SimpleQueue[Search] = SimpleQueue()
 
     def fit(self, chunk: slice, y: Floats) -> int:
@@ -158,7 +157,7 @@ class _Run:
         certified = self._search(chunk, y) if self._compiled else none
         for r in np.flatnonzero(~certified):
             self._solve(chunk.start + int(r), y[:, r])
-        return y.shape[1]
+        return len(certified)
 
     def _search(self, chunk: slice, y: Floats) -> Bools:
         """The compiled fits of a chunk; which of them have a certificate."""
@@ -187,9 +186,8 @@ class _Run:
         beta = responses.least_squares + scale * self.beta[chunk].T
         self.beta[chunk] = problem.basis.original(beta).T
         self.sigma[chunk] = np.sqrt(self.variance[chunk]) * scale
-        newton, curvature, slope, deviation = self.proofs[chunk].T
-        self.singular[chunk] = deviation < SINGULAR
-        holds = (newton <= GRADIENT) & (curvature >= FLAT) & (slope >= BOUNDARY * problem.n_rows)
+        self.singular[chunk] = self.proofs[chunk][:, 3] < SINGULAR
+        holds = proofs_hold(self.proofs[chunk], problem.n_rows)
         residual = np.sqrt(self.variance[chunk]) >= ROUNDING
         certified: Bools = told & (self.status[chunk] == 0) & holds & residual
         return certified
@@ -246,6 +244,19 @@ class _Run:
             reasons=dict(sorted(self.reasons.items())),
             fallbacks=self.fallbacks,
         )
+
+
+def is_searchable(problem: Problem) -> bool:
+    """Whether the compiled search knows the problem's structures: their T is linear in θ."""
+    linear = all(t.covariance.second(t.covariance.start()) is None for t in problem.terms)
+    return linear and len(problem.terms) <= MOST_TERMS
+
+
+def proofs_hold(proofs: Floats, n_rows: int) -> Bools:
+    """Whether what the compiled search says of its optima (R, 4) certifies them."""
+    newton, curvature, slope, _ = proofs.T
+    holds: Bools = (newton <= GRADIENT) & (curvature >= FLAT) & (slope >= BOUNDARY * n_rows)
+    return holds
 
 
 def make_search(problem: Problem) -> Search:

@@ -91,8 +91,8 @@ def start_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
 def starts_of(covariance: AbstractCovariance, moments: Floats) -> Floats:
     """``start_of`` (R, m) of a structure linear in θ, for covariances (R, k, k)."""
     if covariance.closure == "affine" and covariance.linear_pattern is not None:
-        roots: Floats = np.linalg.cholesky(moments)[(slice(None), *covariance.linear_pattern)]
-        return roots
+        roots = np.linalg.cholesky(moments)[(slice(None), *covariance.linear_pattern)]
+        return cast(Floats, roots)
     variances = np.diagonal(moments, axis1=1, axis2=2)
     if covariance.closure == "common":
         variances = variances.mean(axis=1, keepdims=True)

@@ -23,6 +23,9 @@ from mixedeffects.inference.parameters import Parameter
 
 Floats = NDArray[np.float64]
 
+# A correlation that its own angle moves by less than this, a radian, is at the angle's end.
+END = 1e-10
+
 
 @dataclass(frozen=True)
 class AbstractCoordinates(ABC):
@@ -177,7 +180,10 @@ class Correlation(AbstractCoordinates):
 
 @dataclass(frozen=True)
 class Lag(AbstractCoordinates):
-    """t is a Toeplitz term's correlation at a ``lag``, increasing in the lag's own angle."""
+    """t is a Toeplitz term's correlation at a ``lag``, increasing in the lag's own angle.
+
+    They end where the lag's partial correlation is ±1.
+    """
 
     covariance: AbstractScaledCorrelation
     lag: int
@@ -203,7 +209,7 @@ class Lag(AbstractCoordinates):
         y = self.join(x, t)
         slopes = np.zeros(len(y))
         slopes[self._angles] = self._correlation(y).first[:, self.lag, 0]
-        own = slopes[self.position]
+        own = slopes[self.position] if abs(slopes[self.position]) > END else np.nan
         jacobian[self.position, :-1] = np.delete(-slopes / own, self.position)
         jacobian[self.position, -1] = 1.0 / own
         return jacobian

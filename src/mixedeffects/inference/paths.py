@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.fitting.lmm import Objective
-from mixedeffects.fitting.optimize import Evaluation, Optimum, minimize
+from mixedeffects.fitting.optimize import Evaluation, Optimum, minimize, unknown_evaluation
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
 from mixedeffects.inference.coordinates import coordinates
@@ -41,8 +41,9 @@ class ProfilePoint:
 class AbstractPath(ABC):
     """The maximum likelihood objective profiled over all but one parameter t.
 
-    ``best`` the optimum; ``curvature`` of the profile there; ``low`` and ``high`` the range
-    of t.  It owns the workspace of its objective.
+    ``best`` the optimum; ``curvature`` of the profile there, NaN where the optimum lies at an
+    end of what the coordinates reach; ``low`` and ``high`` the range of t.  It owns the workspace
+    of its objective.
     """
 
     best: ProfilePoint
@@ -64,9 +65,19 @@ class AbstractPath(ABC):
 
 
 class CoordinatePath(AbstractPath):
-    """The profile of σ, of a standard deviation or of a correlation."""
+    """The profile of σ, of a standard deviation or of a correlation.
 
-    def __init__(self, problem: Problem, solution: Solution, parameter: Parameter) -> None:
+    A correlation means nothing where a standard deviation of ``voiding`` is zero: its profile
+    lies nowhere above what the likelihood is there.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        solution: Solution,
+        parameter: Parameter,
+        voiding: Sequence[Parameter] = (),
+    ) -> None:
         self._objective = Objective(problem)
         self._at: tuple[float, Floats, Evaluation] | None = None
         self._coordinates = coordinates(parameter, self._objective)
@@ -74,13 +85,23 @@ class CoordinatePath(AbstractPath):
         x, t = self._coordinates.split(np.append(theta, np.log(solution.sigma)))
         self.low, self.high = self._coordinates.low, self._coordinates.high
         self._lower = self._coordinates.bounds
-        whole = self._whole(x, t)
-        tangent = _tangent(whole.hessian)
-        self.curvature = float(whole.hessian[-1, -1] + whole.hessian[-1, :-1] @ tangent)
+        hessian, tangent = self._whole(x, t).hessian, np.zeros(len(x))
+        self.curvature = float("nan")
+        if np.all(np.isfinite(hessian)):
+            tangent = _tangent(hessian)
+            self.curvature = float(hessian[-1, -1] + hessian[-1, :-1] @ tangent)
         self.best = ProfilePoint(t, solution.optimum.value, 0.0, x, tangent)
+        without = (CoordinatePath(problem, solution, other).at_zero() for other in voiding)
+        self._void = min(without, key=lambda point: point[0], default=None)
 
     def value_of(self, t: float) -> float:
         return self._coordinates.value(t)
+
+    def at_zero(self) -> tuple[float, Floats]:
+        """The profile at t = 0, with plain y = (θ, log σ) there."""
+        point = self.at(0.0, self.best)
+        y = self._coordinates.join(point.x, 0.0)
+        return point.value, np.append(self._objective.plain(y[:-1]), y[-1])
 
     def theta(self, point: ProfilePoint) -> Floats:
         y = self._coordinates.join(point.x, point.t)
@@ -88,6 +109,10 @@ class CoordinatePath(AbstractPath):
 
     def at(self, t: float, near: ProfilePoint) -> ProfilePoint:
         optimum = _minimize(lambda x: _nuisance(self._whole(x, t)), t, near, self._lower)
+        if self._void is not None and (optimum is None or self._void[0] <= optimum.value):
+            value, y = self._void
+            x, _ = self._coordinates.split(np.append(self._objective.along_axes(y[:-1]), y[-1]))
+            return ProfilePoint(t, value, 0.0, x, np.zeros(len(x)))
         if optimum is None:
             return replace(near, t=t, value=np.inf)
         whole = self._whole(optimum.theta, t)
@@ -104,10 +129,12 @@ class CoordinatePath(AbstractPath):
 
     def _evaluate(self, x: Floats, t: float) -> Evaluation:
         y = self._coordinates.join(x, t)
+        jacobian = self._coordinates.jacobian(x, t)
+        if not np.all(np.isfinite(jacobian)):
+            return unknown_evaluation(np.inf, len(y))
         here = self._objective.unprofiled(y[:-1], y[-1])
         if not np.isfinite(here.value):
             return here
-        jacobian = self._coordinates.jacobian(x, t)
         hessian = jacobian.T @ here.hessian @ jacobian
         information = hessian
         if here.information is not here.hessian:
@@ -190,15 +217,17 @@ def _minimize(
     start = np.maximum(near.x + (t - near.t) * near.tangent, lower)
     optimum = minimize(evaluate, start, tolerance=TOLERANCE, lower=bounds)
     for _ in range(3):
+        if optimum.status != "converged":
+            return None
         direction = _falling(optimum.hessian, optimum.theta > lower)
-        if optimum.status != "converged" or direction is None:
+        if direction is None:
             break
         start = np.maximum(optimum.theta + ESCAPE * direction, lower)
         other = minimize(evaluate, start, tolerance=TOLERANCE, lower=bounds)
         if other.value >= optimum.value - TOLERANCE:
             break
         optimum = other
-    return optimum if optimum.status == "converged" else None
+    return optimum
 
 
 def _falling(hessian: Floats, free: NDArray[np.bool_]) -> Floats | None:
@@ -228,7 +257,20 @@ def _tangent(hessian: Floats) -> Floats:
     return tangent
 
 
-def path(problem: Problem, solution: Solution, parameter: Parameter) -> AbstractPath:
-    """The path of a parameter through the optimum."""
-    kind = CoefficientPath if parameter.kind == "fixed" else CoordinatePath
-    return kind(problem, solution, parameter)
+def path(
+    problem: Problem, solution: Solution, parameter: Parameter, all_of: Sequence[Parameter]
+) -> AbstractPath:
+    """The path of a parameter, one of ``all_of`` the model's, through the optimum."""
+    if parameter.kind == "fixed":
+        return CoefficientPath(problem, solution, parameter)
+    voiding = [p for p in all_of if parameter.kind == "corr" and _voids(p, parameter)]
+    return CoordinatePath(problem, solution, parameter, voiding)
+
+
+def _voids(deviation: Parameter, correlation: Parameter) -> bool:
+    """Whether the correlation means nothing where the standard deviation is zero."""
+    return (
+        deviation.kind == "sd"
+        and deviation.number == correlation.number
+        and (deviation.term1 is None or deviation.term1 in (correlation.term1, correlation.term2))
+    )

@@ -20,7 +20,7 @@ from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution, solve
-from mixedeffects.inference.parameters import Parameter
+from mixedeffects.inference.parameters import Parameter, natural_parameters
 from mixedeffects.inference.paths import AbstractPath, ProfilePoint, path
 
 Floats = NDArray[np.float64]
@@ -30,8 +30,9 @@ Result = TypeVar("Result")
 CLOSE = 1e-6
 # By how much a profile lies below its optimum before another optimum is believed.
 LOWER = 1e-6
-# Evaluations of the profile for one limit; growth of a step without a bracket.
-ATTEMPTS, GROWTH = 60, 3.0
+# Points of the profile for one limit, and how many of them may fail; growth of a step without a
+# bracket.
+ATTEMPTS, FAILURES, GROWTH = 60, 5, 3.0
 # First step of t, of order one, where the optimum has no curvature.
 STEP = 0.3
 # Other optima that are followed before the likelihood is given up.
@@ -65,11 +66,11 @@ def along_paths(
     ModelError
         If one better optimum after another is found.
     """
-    problem, solution = maximum_likelihood(fit)
+    (problem, solution), known = maximum_likelihood(fit), natural_parameters(fit)
     first = solution.optimum.value
     for _ in range(RESTARTS):
         try:
-            results = [ask(path(problem, solution, parameter)) for parameter in parameters]
+            results = [ask(path(problem, solution, p, known)) for p in parameters]
         except LowerOptimumError as found:
             solution = solve(problem, found.theta)
             continue
@@ -98,18 +99,23 @@ def root(way: AbstractPath, sign: float, z: float) -> float:
     """t with ζ(t) = sign·z, or the bound on that side; NaN if it cannot be found."""
     bound = way.high if sign > 0 else way.low
     near, beyond = way.best, None
-    t = way.best.t + sign * first_step(way, z)
+    if near.t == bound:
+        return bound
+    if np.isnan(way.curvature):
+        return float("nan")
+    t, failures = near.t + sign * first_step(way, z), 0
     for _ in range(ATTEMPTS):
-        if beyond is not None and not min(near.t, beyond) < t < max(near.t, beyond):
+        if beyond is not None and not sign * near.t < sign * t < sign * beyond:
             t = 0.5 * (near.t + beyond)
         if sign * (t - bound) >= 0.0:
             t = bound
-        if sign * (t - near.t) <= 0.0:
-            return t
         point = way.at(t, near)
         distance = zeta(way, point)
         if t == bound and distance <= z:
             return bound
+        failures += not np.isfinite(distance)
+        if failures > FAILURES:
+            break
         ahead = following(way, point, distance, sign, z)
         if abs(ahead - t) <= CLOSE * abs(t - way.best.t):
             return ahead

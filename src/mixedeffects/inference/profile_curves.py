@@ -97,6 +97,8 @@ def _trace(way: AbstractPath) -> tuple[Floats, Floats, float]:
 
 def _side(way: AbstractPath, sign: float) -> list[tuple[float, float]]:
     """(t, ζ) on one side of the optimum, outwards."""
+    if np.isnan(way.curvature):
+        return []
     bound = way.high if sign > 0 else way.low
     points: list[tuple[float, float]] = []
     near, t = way.best, way.best.t + sign * first_step(way, STEP)

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-
 from mixedeffects.effects import explained, influence, normality
 from mixedeffects.effects.conditional_aic import ConditionalAIC, conditional_aic
 from mixedeffects.effects.leverage import leverage
 from mixedeffects.effects.simulated_residuals import SimulatedResiduals, simulated_residuals
+from mixedeffects.errors import ModelError
+from mixedeffects.inference.streams import Seed
+from mixedeffects.inference.wald import check_level
 from mixedeffects.model.options import check_option
 from mixedeffects.model.values import Values
-
-Seed = int | np.random.Generator | None
 
 
 class Diagnostics(Values):
     """Explained variance, conditional AIC, residual tests, leverage and influence."""
 
-    def r2(self) -> explained.ExplainedVariance:
+    def r2(
+        self,
+        interval: Literal["bootstrap"] | None = None,
+        *,
+        n: int = 1000,
+        seed: Seed = None,
+        level: float = 0.95,
+    ) -> explained.ExplainedVariance:
         """Marginal and conditional R² (Nakagawa and Schielzeth 2013; Johnson 2014).
 
         The variance of the response splits into that of xβ̂ over the rows, the mean over the
@@ -27,10 +33,23 @@ class Diagnostics(Values):
         σ²/weight, so that R² does not depend on the weights' scale. The offset is taken off
         the response and explains nothing.
 
+        Parameters
+        ----------
+        interval
+            ``"bootstrap"`` for percentile intervals of the parametric bootstrap.
+        n, seed, level
+            Of the intervals: replicates, an integer or Generator, coverage.
+
         Returns
         -------
         ExplainedVariance
-            ``marginal``, ``conditional``, ``table``.
+            ``marginal``, ``conditional``, ``table``; with intervals ``limits`` (2, 2) and
+            ``bootstrap``, where failed replicates are listed.
+
+        Raises
+        ------
+        ModelError
+            If replicates are too few for the level.
 
         Examples
         --------
@@ -40,19 +59,27 @@ class Diagnostics(Values):
         >>> round(r2.marginal, 4), round(r2.conditional, 4)
         (0.2787, 0.7992)
         """
-        return explained.explained_variance(self._fit)
+        return explained.explained_variance(self._fit, _intervals(interval, n, seed, level))
 
-    def icc(self) -> explained.IntraclassCorrelation:
+    def icc(
+        self,
+        interval: Literal["bootstrap"] | None = None,
+        *,
+        n: int = 1000,
+        seed: Seed = None,
+        level: float = 0.95,
+    ) -> explained.IntraclassCorrelation:
         """Intraclass correlation: the share of the variance that lies between groups.
 
-        Parts of the variance as in ``r2``; adjusted for, or with, that of the fixed effects.
+        Parts of the variance and intervals as in ``r2``.
 
         Returns
         -------
         IntraclassCorrelation
-            ``adjusted``, ``unadjusted``, both by group, ``table``.
+            ``adjusted`` (of the variance that the fixed effects leave), ``unadjusted`` (of all),
+            ``table``, and the share of each grouping factor ``by_group``.
         """
-        return explained.intraclass_correlation(self._fit)
+        return explained.intraclass_correlation(self._fit, _intervals(interval, n, seed, level))
 
     def conditional_aic(self) -> ConditionalAIC:
         """Conditional AIC, for predictions in the groups at hand.
@@ -169,7 +196,7 @@ class Diagnostics(Values):
         >>> fit.simulated_residuals(n=49, seed=1).uniformity.p_value > 0.05
         True
         """
-        return simulated_residuals(self._fit, n, np.random.default_rng(seed), group)
+        return simulated_residuals(self._fit, n, seed, group)
 
     def qq(self, what: Literal["residuals", "random"] = "residuals") -> Any:
         """Table of values that should be standard normal, with the normal quantiles.
@@ -184,3 +211,11 @@ class Diagnostics(Values):
         check_option("what", what, ("residuals", "random"))
         data = normality.residual_quantiles if what == "residuals" else normality.mode_quantiles
         return self._table(data(self._fit))
+
+
+def _intervals(interval: Any, n: Any, seed: Seed, level: float) -> explained.Intervals | None:
+    check_option("interval", interval, (None, "bootstrap"))
+    check_level(level)
+    if not isinstance(n, int) or n < 1:
+        raise ModelError(f"n={n!r} is not a number of at least one.")
+    return None if interval is None else explained.Intervals(level, n, seed)

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixedeffects.errors import ModelError
+from mixedeffects.inference.bootstrap import bootstrap_intervals
 from mixedeffects.inference.intervals import interval_table, profile_intervals, wald_intervals
 from mixedeffects.inference.parameters import chosen, natural_parameters
 from mixedeffects.inference.profile_curves import Profile, profile_curves
+from mixedeffects.inference.streams import Seed
 from mixedeffects.model.options import check_option
+from mixedeffects.model.resampling import run_bootstrap
 from mixedeffects.model.values import Values
 
 
@@ -22,6 +25,8 @@ class Intervals(Values):
         level: float = 0.95,
         df: str = "satterthwaite",
         parameters: str | Sequence[str] | None = None,
+        n: int | None = None,
+        seed: Seed = None,
     ) -> Any:
         """Confidence intervals of coefficients, standard deviations, correlations and σ.
 
@@ -35,12 +40,16 @@ class Intervals(Values):
             Moolgavkar 1988); each limit is solved for, and one that the likelihood never
             excludes is the bound itself (0, ±1). Always by maximum likelihood, also when the
             fit is by REML.
+            ``"bootstrap"``: percentiles of the estimates on responses drawn from the model; see
+            ``bootstrap()`` for other kinds.
         level
             Of each interval, between 0 and 1.
         df
             Degrees of freedom of the coefficients' Wald intervals, as in ``fixef``.
         parameters
             Names, as in the column ``term``; all when left out.
+        n, seed
+            Of the bootstrap: the number of draws, 1,000 when left out, and their seed.
 
         Returns
         -------
@@ -68,13 +77,19 @@ class Intervals(Values):
         2  sd(Intercept | Subject)     26.01      52.94
         3                  sigma     27.81      34.59
         """
-        check_option("method", method, ("wald", "profile"))
+        check_option("method", method, ("wald", "profile", "bootstrap"))
         asked = chosen(natural_parameters(self._fit), parameters)
+        if method != "bootstrap" and (n, seed) != (None, None):
+            raise ModelError(f"n and seed belong to method='bootstrap', not to {method!r}.")
         if method == "wald":
             limits = wald_intervals(self._fit, asked, level, self._freedom(df))
         else:
             _refuse_freedom(method, df)
-            limits = profile_intervals(self._fit, asked, level)
+            if method == "profile":
+                limits = profile_intervals(self._fit, asked, level)
+            else:
+                drawn = run_bootstrap(type(self), self._fit, 1000 if n is None else n, seed=seed)
+                limits = bootstrap_intervals(drawn, asked, level)
         return self._table(interval_table(self._fit, asked, limits))
 
     def profile(self, parameters: str | Sequence[str] | None = None) -> Profile:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from mixedeffects import saving
 from mixedeffects.effects.residuals import residuals
+from mixedeffects.model.diagnostics import Diagnostics
 from mixedeffects.model.intervals import Intervals
 from mixedeffects.model.means import Means
+from mixedeffects.model.resampling import Resampling
 from mixedeffects.model.rows import Rows
 from mixedeffects.model.tables import Tables
 from mixedeffects.model.tests import Tests
@@ -15,7 +17,7 @@ from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.summary import Summary, summarize
 
 
-class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows):
+class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes

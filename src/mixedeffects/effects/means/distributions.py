@@ -157,9 +157,10 @@ def _scale_nodes(df: Floats) -> tuple[Floats, Floats]:
     if np.isinf(df).all():
         return np.ones((len(df), 1)), np.ones((len(df), 1))
     half = 0.5 * np.minimum(df, 1e8)  # beyond, s is 1 to rounding
-    x, w = np.polynomial.legendre.leggauss(_NODES)
+    # few degrees of freedom spread s over many orders of magnitude
+    x, w = np.polynomial.legendre.leggauss(_NODES if df.min() > 3.0 else 4 * _NODES)
     high = 0.5 * np.log(gammainccinv(half, 1e-17) / half)
-    low = 0.5 * np.log(np.maximum(gammaincinv(half, 1e-17), np.finfo(float).tiny) / half)
+    low = 0.5 * np.log(np.maximum(gammaincinv(half, 1e-13), np.finfo(float).tiny) / half)
     middle, reach = 0.5 * (high + low), 0.5 * (high - low)
     v = middle[:, None] + reach[:, None] * x
     # density of v = log s, ∝ exp(−½ν(e^{2v} − 2v))

@@ -282,5 +282,5 @@ def _read_as_numbers(values: NDArray[Any]) -> bool:
 def texts(values: NDArray[Any]) -> list[str]:
     """Labels as text, numbers without a needless tail."""
     if values.dtype.kind == "f":
-        return [f"{value:g}" for value in values]
+        return [f"{value:.12g}" for value in values]
     return [str(text) for text in level_text(values)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mixedeffects.data.frames import make_table
 from mixedeffects.effects.means.adjustments import adjustment
@@ -22,8 +23,12 @@ from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.freedom import AbstractFreedom
 
+Floats = NDArray[np.float64]
 Scale = Literal["link", "response"]
 NotEstimable = Literal["error", "drop"]
+
+# Share of a variance that may be rounding; degrees of freedom lose about 10,000 times as much.
+_MOST_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -143,6 +148,22 @@ def _cells(margin: Margin) -> Iterator[str]:
         yield ", ".join(f"{n}={v}" for n, v in zip(margin.labels, row, strict=True))
 
 
+def _check_rounding(L: Floats, covariance: Floats, names: Sequence[str]) -> None:
+    """Refuse where the variances of L (r, p) are what is left of much larger numbers."""
+    variance = np.einsum("ri,ij,rj->r", L, covariance, L)
+    sizes = np.abs(L)
+    total = np.einsum("ri,ij,rj->r", sizes, np.abs(covariance), sizes)
+    lost = np.finfo(float).eps * total > _MOST_ROUNDING * variance
+    if lost.any():
+        shares = sizes[lost][0] * np.sqrt(np.diagonal(covariance))
+        shares[[name == "Intercept" for name in names]] = 0.0
+        name = names[int(shares.argmax())]
+        raise ModelError(
+            f"The values of {name!r} are so far from zero that rounding leaves no standard error"
+            f" of a mean there. Fit with center(...) around the covariate, or subtract a constant."
+        )
+
+
 def finished(
     fit: Fit,
     freedom: AbstractFreedom,
@@ -156,13 +177,15 @@ def finished(
     slope: str | None = None,
 ) -> MarginalMeans:
     """What is estimated, as means or, of a variable, as slopes."""
+    L = margin.L[:, fit.estimates.kept]
+    _check_rounding(L, freedom.covariance, fit.estimates.x_names)
     offset = fit.design.offset
     constant = 0.0 if offset is None or slope is not None else float(offset.mean())
     notes = described(fit.design, grid, margin.labels, request.weights, back is None)
     return MarginalMeans(
         labels=margin.labels,
         by=by,
-        L=margin.L[:, fit.estimates.kept],
+        L=L,
         constant=np.full(len(margin.L), constant),
         freedom=freedom,
         level=request.level,

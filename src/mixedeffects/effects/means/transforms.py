@@ -97,26 +97,45 @@ def _outermost(node: Node) -> tuple[Step, Node] | None:
             return Step("log", _LOGARITHMS[function]), inner
         case Call(function=function, arguments=(inner,)) if function in _INVERSES:
             return Step(function), inner
-        case Binary(operator="^", left=left, right=Constant(value=int() | float() as power)):
-            return (Step("^", float(power)), left) if power else None
-        case Binary(operator="*", left=inner, right=Constant(value=int() | float() as c)):
-            return (Step("*", float(c)), inner) if c else None
-        case Binary(operator="*", left=Constant(value=int() | float() as c), right=inner):
-            return (Step("*", float(c)), inner) if c else None
-        case Binary(operator="/", left=inner, right=Constant(value=int() | float() as c)):
-            return (Step("*", 1.0 / c), inner) if c else None
+        case Binary(operator="^", left=inner, right=right) if power := _number(right):
+            return Step("^", power), inner
+        case Binary(operator="*", left=left, right=right):
+            for factor, inner in ((left, right), (right, left)):
+                if number := _number(factor):
+                    return Step("*", number), inner
+        case Binary(operator="/", left=inner, right=right) if number := _number(right):
+            return Step("*", 1.0 / number), inner
+        case Binary(operator="/", left=left, right=inner) if number := _number(left):
+            return Step("/", number), inner
         case Sum(operands=operands):
             return _shift(operands)
     return None
 
 
 def _shift(operands: tuple[tuple[str, Node], ...]) -> tuple[Step, Node] | None:
-    constants = [(s, o.value) for s, o in operands if isinstance(o, Constant)]
-    others = [(s, o) for s, o in operands if not isinstance(o, Constant)]
-    numbers = [v if s == "+" else -v for s, v in constants if isinstance(v, int | float)]
-    if len(others) != 1 or others[0][0] != "+" or len(numbers) < len(constants):
+    others = [(sign, o) for sign, o in operands if _number(o) is None]
+    if len(others) != 1 or others[0][0] != "+":
         return None
-    return Step("+", float(sum(numbers))), others[0][1]
+    rest = tuple(pair for pair in operands if pair[1] is not others[0][1])
+    return Step("+", _number(Sum(rest)) or 0.0), others[0][1]
+
+
+def _number(node: Node) -> float | None:
+    """The value of constants alone, such as ``(1/3)``."""
+    match node:
+        case Constant(value=int() | float() as value):
+            return float(value)
+        case Paren(inner=inner):
+            return _number(inner)
+        case Sum(operands=operands):
+            terms = [(sign, _number(o)) for sign, o in operands]
+            if any(value is None for _, value in terms):
+                return None
+            return sum(v if sign == "+" else -v for sign, v in terms if v is not None)
+        case Binary(operator="/", left=left, right=right):
+            over, under = _number(left), _number(right)
+            return over / under if over is not None and under else None
+    return None
 
 
 # -- inverses: value and derivative at x; beyond the range of the function, at its end -------
@@ -140,6 +159,11 @@ def _unpower(x: Floats, power: float) -> tuple[Floats, Floats]:
     return sign * size ** (1.0 / power), size ** (1.0 / power - 1.0) / power
 
 
+def _unreciprocal(x: Floats, number: float) -> tuple[Floats, Floats]:
+    above = np.maximum(x, 0.0)
+    return number / above, -number / above**2
+
+
 _INVERSES: Mapping[str, Inverse] = MappingProxyType(
     {
         "log": _unlog,
@@ -148,6 +172,7 @@ _INVERSES: Mapping[str, Inverse] = MappingProxyType(
         "exp": lambda x, _: (np.log(np.maximum(x, 0.0)), 1.0 / x),
         "expm1": lambda x, _: (np.log1p(np.maximum(x, -1.0)), 1.0 / (1.0 + x)),
         "^": _unpower,
+        "/": _unreciprocal,
         "+": lambda x, c: (x - c, np.ones_like(x)),
         "*": lambda x, c: (x / c, np.full_like(x, 1.0 / c)),
     }
