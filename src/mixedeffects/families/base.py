@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,8 @@ class AbstractFamily(ABC):
     """The scale of μ on which `partials` differentiates, see `links`; None for η as it is."""
     has_dispersion: ClassVar[bool] = True
     discrete: ClassVar[bool] = False
+    response_kind: ClassVar[Literal["numeric", "binomial", "ordinal"]] = "numeric"
+    """What the response is read as."""
     has_thresholds: ClassVar[bool] = False
     """Whether thresholds among the extra parameters stand in for the intercept."""
     extra_component: ClassVar[str] = "shape"

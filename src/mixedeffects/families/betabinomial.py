@@ -36,6 +36,7 @@ class BetaBinomial(AbstractFamily):
     link: str = "logit"
 
     name = "betabinomial"
+    response_kind = "binomial"
     links = PROBABILITY_LINKS
     natural = "logit"
     discrete = True

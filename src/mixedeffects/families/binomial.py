@@ -65,6 +65,7 @@ class Binomial(AbstractFamily):
     link: str = "logit"
 
     name = "binomial"
+    response_kind = "binomial"
     links = PROBABILITY_LINKS
     natural = "logit"
     has_dispersion = False

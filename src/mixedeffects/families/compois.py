@@ -26,11 +26,11 @@ from mixedeffects.families.poisson import COUNT_LINKS, count_response, count_sta
 from mixedeffects.families.response import Response
 
 # The support is summed this many standard deviations about the mean, and this much further.
-_WIDTH, _MARGIN = 12.0, 30.0
+_WIDTH, _MARGIN = 10.0, 30.0
 # Rows are taken together as long as their terms are not more than these.
 _TERMS = 1_000_000
-# Newton steps for the rate that a mean asks for, and their relative accuracy.
-_STEPS, _ACCURACY = 60, 1e-15
+# Newton steps for the rate that a mean asks for; after one this small, one more is exact.
+_STEPS, _SMALL = 60, 1e-7
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ class ConwayMaxwellPoisson(AbstractFamily):
             groups.append((rows, _density(y, log_factorial, own, support, wanted).partials()))
         return scatter(n, groups)
 
-    def _weights(self, predictors: Predictors, n: int) -> Iterator[tuple[NDArray[np.intp], ...]]:
+    def _weights(
+        self, predictors: Predictors, n: int
+    ) -> Iterator[tuple[NDArray[np.intp], Array, Array]]:
         """Rows, their supports (r, K), and the probabilities (r, K) there."""
         with np.errstate(all="ignore"):
             t = np.broadcast_to(np.log(self.mean(predictors)), n)
@@ -132,13 +134,22 @@ def _supports(t: Array, delta: Array) -> Iterator[tuple[NDArray[np.intp], Array]
         start = stop
 
 
+def _log_factorials(support: Array) -> Array:
+    """Of runs of counts (r, K), from one table."""
+    least = support[:, 0].min()
+    table: Array = gammaln(np.arange(least, support[:, -1].max() + 1.0) + 1.0)
+    found: Array = table[(support - least).astype(np.intp)]
+    return found
+
+
 def _solve(t: Array, nu: Array, support: Array) -> tuple[Array, Array]:
     """ξ = log λ (r,) at which the mean is exp(t), and the probabilities (r, K)."""
     mu = np.exp(t)
-    energy = nu[:, None] * gammaln(support + 1.0)
+    energy = nu[:, None] * _log_factorials(support)
     # Huang (2017): λ^(1/ν) ≈ μ + (ν − 1)/(2ν)
     centre = mu + 0.5 * (nu - 1.0) / nu
     xi = np.where(centre > 0.1 * mu, nu * np.log(np.maximum(centre, 0.1 * mu)), t)
+    exact = False
     for _ in range(_STEPS):
         log_weights = xi[:, None] * support - energy
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
@@ -147,9 +158,10 @@ def _solve(t: Array, nu: Array, support: Array) -> tuple[Array, Array]:
         variance = (weights * (support - mean[:, None]) ** 2).sum(axis=1)
         # Newton for the logarithm of the mean, in steps that cannot leave the support
         step = np.clip((t - np.log(mean)) * mean / variance, -2.0, 2.0)
-        xi = xi + step
-        if (np.abs(step) * variance <= _ACCURACY * mean).all():
+        if exact:
             break
+        xi = xi + step
+        exact = bool((np.abs(step) * variance <= _SMALL * np.maximum(mean, variance)).all())
     return xi, weights
 
 
@@ -176,7 +188,7 @@ def _cumulants(xi: Array, nu: Array, support: Array, weights: Array, order: int)
 
     Of the highest order, ``order`` + 1, only those that the mean's derivatives need.
     """
-    log_factorials = gammaln(support + 1.0)
+    log_factorials = _log_factorials(support)
     log_terms = xi[:, None] * support - nu[:, None] * log_factorials
     largest = log_terms.max(axis=1)
     norm = largest + np.log(np.exp(log_terms - largest[:, None]).sum(axis=1))

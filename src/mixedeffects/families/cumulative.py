@@ -50,6 +50,9 @@ class Cumulative(AbstractFamily):
     natural = None
     has_dispersion = False
     discrete = True
+    has_thresholds = True
+    response_kind = "ordinal"
+    extra_component = "threshold"
 
     def __post_init__(self) -> None:
         AbstractFamily.__post_init__(self)

@@ -51,7 +51,7 @@ class NegativeBinomial1(AbstractFamily):
         # the size is μ/φ, so that its logarithm is t − δ
         t, delta = point
         by_size = negative_binomial(response, t, t - delta, Wanted(wanted.order, (0, 1)))
-        found = {(): by_size[()]}
+        found: Partials = {(): by_size[()]}
         for key in wanted_keys(wanted, 2):
             means, sizes = key.count(0), key.count(1)
             found[key] = (-1.0) ** sizes * total(

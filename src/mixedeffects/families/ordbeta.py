@@ -96,7 +96,8 @@ class OrderedBeta(AbstractFamily):
 
     def mean(self, predictors: Predictors) -> Array:
         zero, one = self._probabilities(predictors)
-        return one + (1.0 - zero - one) * expit(predictors[0])
+        mean: Array = one + (1.0 - zero - one) * expit(predictors[0])
+        return mean
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         zero, one = self._probabilities(predictors)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr
 
 from mixedeffects.families.base import AbstractFamily, Extras, Predictors
-from mixedeffects.families.jets import Array, Partials, Wanted, exp, variables
+from mixedeffects.families.jets import Array, Jet, Partials, Wanted, exp, variables
 from mixedeffects.families.response import Column, Response
 from mixedeffects.families.special import HALF_LOG_2PI, log1p, log_rising
 
@@ -58,10 +58,11 @@ class StudentT(AbstractFamily):
         mu, delta, psi = variables(point, wanted)
         r = response.y - mu
         ratio = r * r * exp(-2.0 * delta - psi)  # z²/ν
-        half = np.asarray(0.5)
-        norm = (psi - np.log(2.0)).compose(lambda x, order: log_rising(half, x, order))
+        half, log_two = np.asarray(0.5), float(np.log(2.0))
+        norm = (psi - log_two).compose(lambda x, order: log_rising(half, x, order))
         tail = 0.5 * (exp(psi) + 1.0) * ratio.compose(log1p)
-        return (norm - delta - tail - HALF_LOG_2PI).partials()
+        density: Jet = norm - delta - tail - HALF_LOG_2PI
+        return density.partials()
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         df = np.exp(predictors[2])

@@ -85,7 +85,8 @@ class Tweedie(AbstractFamily):
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         power = 1.0 + expit(predictors[2])
-        return np.exp(predictors[1]) * self.mean(predictors) ** power
+        spread: Array = np.exp(predictors[1]) * self.mean(predictors) ** power
+        return spread
 
     def _clusters(self, predictors: Predictors) -> tuple[Array, Array, Array]:
         """Mean number of gamma values, their shape and their scale."""
@@ -147,9 +148,9 @@ def _log_series(y: Array, delta: Jet, psi: Jet) -> Jet:
     groups = []
     for rows in _batches(last - first + 1.0):
         width = int((last[rows] - first[rows]).max()) + 1
-        j = first[rows, None] + np.arange(width)
-        term = j * _column(log_z.take(rows)) - gammaln(j + 1.0)
-        term = term - (j * _column(shape.take(rows))).compose(log_gamma)
+        j = first[rows, None] + np.arange(width, dtype=float)
+        term = _column(log_z.take(rows)) * j - gammaln(j + 1.0)
+        term = term - (_column(shape.take(rows)) * j).compose(log_gamma)
         # relative to the largest term, derivatives too: j is large where φ is small
         largest = _at(term, term.value.argmax(axis=1))
         total = log(exp(term - _column(largest)).sum(axis=1)) + largest
@@ -161,7 +162,8 @@ def _log_series(y: Array, delta: Jet, psi: Jet) -> Jet:
 def _log_peak(y: Array, delta: Array, psi: Array) -> Array:
     """Logarithm of about the index of the largest term, y^(2−p)/((2 − p)φ)."""
     below = expit(-psi)
-    return below * np.log(y) - delta - np.log(below)
+    peak: Array = below * np.log(y) - delta - np.log(below)
+    return peak
 
 
 def _batches(widths: Array) -> Iterator[NDArray[np.intp]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from mixedeffects.errors import ModelError
 from mixedeffects.families.base import AbstractFamily, Extras, Predictors
@@ -150,11 +150,10 @@ class ZeroInflated(AbstractFamily):
     def initial_zero_inflation(self, response: Response) -> float:
         """ζ from which to iterate."""
         y = response.y
-        extra = np.count_nonzero(y == 0) / len(y)
+        extra = float(np.count_nonzero(y == 0)) / len(y)
         if self.base.zero_mass:
             extra -= float(np.exp(-response.observed.mean()))
-        extra = min(max(extra, 0.02), 0.98)
-        return float(np.log(extra / (1.0 - extra)))
+        return float(logit(min(max(extra, 0.02), 0.98)))
 
 
 def _log_rest(zeta: Array, order: int) -> tuple[Array, ...]:

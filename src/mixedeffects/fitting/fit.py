@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from mixedeffects.covariance import build
 from mixedeffects.errors import DataError, ModelError
+from mixedeffects.families import AbstractFamily
+from mixedeffects.families import build as build_family
 from mixedeffects.fitting.conditional import ConditionalFactor
 from mixedeffects.fitting.estimates import Estimates, TermNames, estimate, standardized_theta
 from mixedeffects.fitting.objective import AbstractProblem
@@ -45,6 +47,16 @@ class Fit:
     problem: Problem
     solution: Solution
     estimates: Estimates
+
+    @property
+    def family(self) -> AbstractFamily:
+        """Gaussian, by the identity."""
+        return build_family("gaussian")
+
+    @property
+    def natural_df(self) -> str:
+        """The degrees of freedom that its tests have unless others are asked for."""
+        return "satterthwaite"
 
     @cached_property
     def factor(self) -> ConditionalFactor:

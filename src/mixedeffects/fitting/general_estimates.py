@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,13 +129,22 @@ def _components(
             ComponentEstimate(
                 family.extra_component,
                 values,
-                extras.names,
+                _extra_names(extras.names, design.categories, family),
                 jacobian @ covariance[-count:, -count:] @ jacobian.T,
                 kept,
                 (),
             )
         )
     return tuple(found)
+
+
+def _extra_names(
+    names: tuple[str, ...], categories: Sequence[str], family: AbstractFamily
+) -> tuple[str, ...]:
+    """``low|high`` for a threshold between two of the response's own categories."""
+    if not family.has_thresholds or len(names) != len(categories) - 1 or "|" not in names[0]:
+        return names
+    return tuple(f"{a}|{b}" for a, b in pairwise(categories))
 
 
 def _sigma(components: Sequence[ComponentEstimate]) -> float:

@@ -37,6 +37,11 @@ class GeneralFit:
     solution: GeneralSolution
     estimates: Estimates
 
+    @property
+    def natural_df(self) -> str:
+        """The degrees of freedom that its tests have unless others are asked for."""
+        return "asymptotic"
+
     @cached_property
     def factor(self) -> GeneralConditional:
         """The factored system at the optimum, made when first asked for."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -39,6 +41,29 @@ def coefficient_table(
     p = len(estimates.beta)
     columns = linear_functions(freedom, np.eye(p), np.zeros(p), level)
     return {"term": list(estimates.x_names), **columns}
+
+
+def component_table(estimates: Estimates, df: str, level: float) -> dict[str, object]:
+    """Coefficients of all linear predictors; ``component`` where there are several."""
+    parts = []
+    for own in estimates.components:
+        freedom = _plain(replace(estimates, beta=own.beta, vcov=own.vcov), df)
+        columns = linear_functions(freedom, np.eye(len(own.beta)), np.zeros(len(own.beta)), level)
+        parts.append(
+            {"component": [own.name] * len(own.beta), "term": list(own.x_names), **columns}
+        )
+    table: dict[str, object] = {
+        name: np.concatenate(
+            [
+                np.asarray(part[name], dtype=object if name in ("component", "term") else float)
+                for part in parts
+            ]
+        )
+        for name in parts[0]
+    }
+    if len(parts) == 1:
+        del table["component"]
+    return table
 
 
 def linear_functions(

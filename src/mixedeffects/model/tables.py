@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mixedeffects.effects.random import covariance_table, modes_table
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.wald import coefficient_table
 from mixedeffects.model.values import Floats, Values
 
@@ -12,15 +13,17 @@ from mixedeffects.model.values import Floats, Values
 class Tables(Values):
     """Fixed effects, covariances and modes."""
 
-    def fixef(self, df: str = "satterthwaite", level: float = 0.95) -> Any:
+    _fit: Fit
+
+    def fixef(self, df: str | None = None, level: float = 0.95) -> Any:
         """Table of the fixed effects with t or z tests and intervals.
 
         Parameters
         ----------
         df
-            Degrees of freedom: ``"satterthwaite"``; ``"kenward-roger"`` (REML fits only; the
-            standard errors are the adjusted ones); ``"residual"``, nobs − p; ``"asymptotic"``,
-            infinite (z).
+            Degrees of freedom: ``"satterthwaite"``, the default of Gaussian models;
+            ``"kenward-roger"`` (REML fits only; the standard errors are the adjusted ones);
+            ``"residual"``, nobs − p; ``"asymptotic"``, infinite (z), the default of others.
         level
             Of the intervals.
 

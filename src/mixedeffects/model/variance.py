@@ -20,6 +20,8 @@ METHODS = ("auto", "asymptotic", "exact", "bootstrap")
 class VarianceTests(Values):
     """Whether random effects are needed."""
 
+    _fit: Fit
+
     def test_random(
         self,
         method: Method = "auto",
