@@ -160,6 +160,8 @@ def test_tables(data):
         assert list(r2["statistic"]) == ["marginal", "conditional"]
         assert list(icc["statistic"]) == ["adjusted", "unadjusted"]
         np.testing.assert_allclose([*r2["estimate"], *icc["estimate"]], shares(fit))
+        assert repr(fit.r2()).startswith("<R²: marginal 0.")
+        assert repr(fit.icc()).startswith("<ICC: adjusted 0.")
         by_group = fit.icc().by_group
         assert isinstance(by_group, kind)
         assert list(by_group["group"]) == ["g", "h"]
@@ -250,6 +252,16 @@ def test_zero_variances_take_no_degrees_of_freedom():
     found = fit.conditional_aic()
     assert found.leverage_df == pytest.approx(1.0, abs=1e-6)
     assert found.effective_df == pytest.approx(2.0, abs=1e-6)
+
+
+def test_correlations_of_one_take_those_of_what_is_left():
+    """A singular covariance keeps the derivative of the directions that can still move."""
+    rng = np.random.default_rng(9)
+    g, x = np.repeat(np.arange(12), 5), np.tile(np.arange(5.0), 12)
+    y = rng.normal(size=12)[g] * (1 + 0.3 * x) + rng.normal(size=60)
+    fit = me.fit("y ~ x + (x | g)", pd.DataFrame({"g": g, "x": x, "y": y}))
+    assert fit.is_singular
+    assert fit.conditional_aic().effective_df == pytest.approx(numerical_df(fit._fit), abs=1e-4)
 
 
 def test_conditional_aic_does_not_depend_on_the_columns_used(data):

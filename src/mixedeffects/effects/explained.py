@@ -66,6 +66,9 @@ class ExplainedVariance:
     bootstrap: Bootstrap | None = field(default=None, repr=False)
     frame: FrameKind = field(default=FrameKind(), repr=False)
 
+    def __repr__(self) -> str:
+        return f"<R²: marginal {self.marginal:.4f}, conditional {self.conditional:.4f}>"
+
     @property
     def table(self) -> Any:
         """Columns ``statistic estimate``, and ``conf_low conf_high`` with intervals."""
@@ -101,6 +104,9 @@ class IntraclassCorrelation:
     limits: Floats | None = None
     bootstrap: Bootstrap | None = field(default=None, repr=False)
     frame: FrameKind = field(default=FrameKind(), repr=False)
+
+    def __repr__(self) -> str:
+        return f"<ICC: adjusted {self.adjusted:.4f}, unadjusted {self.unadjusted:.4f}>"
 
     @property
     def table(self) -> Any:

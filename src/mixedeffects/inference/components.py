@@ -19,24 +19,28 @@ from mixedeffects.fitting.problem import Problem
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
-# Random effects of one component beyond which its dense matrices are refused (3 GB each).
-LARGEST = 20_000
+# Numbers of one component's dense matrices beyond which they are refused: 3 GB each.
+LARGEST = 400_000_000
 # Numbers that the matrices of a batch hold at most, if they hold more than one component.
 BATCH = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """c components with the same number of levels of each grouping factor.
+    """c components with the same number of levels of each grouping factor, standardized.
 
-    Their s effects go by factor, level, coefficient.  ``own`` the slice of each factor;
-    ``ZWZ`` (c, s, s) and ``ZWX`` (c, s, p), standardized, for independent levels: a known
-    relationship matrix is taken into Z.
+    The leaves are the n levels of one factor, which are independent of one another; the other
+    r effects, the rest, go by factor, level, coefficient.  A known relationship matrix is
+    taken into Z.
+
+    ``leaf`` the leaves' factor, if any; ``leaves`` (c, n, k, k + r + p) their Z'W[Z, Z of the rest,
+    X]; ``rest`` (c, r, r + p) Z'W[Z, X]; ``own`` the slice of each factor in the rest.
     """
 
-    own: tuple[slice, ...]
-    ZWZ: Floats
-    ZWX: Floats
+    leaf: int | None
+    leaves: Floats
+    rest: Floats
+    own: dict[int, slice]
 
 
 def batches(problem: Problem, width: int) -> Iterator[Batch]:
@@ -51,24 +55,38 @@ def batches(problem: Problem, width: int) -> Iterator[Batch]:
     sizes = np.array([d.shape[1] for d in products.diagonal])
     members = _components(problem)
     counts = np.stack([np.bincount(m, minlength=_number(members)) for m in members], axis=1)
-    largest = int((counts @ sizes).max())
-    if largest > LARGEST:
+    leaf = _leaf(problem)
+    kinds, kind = np.unique(counts, axis=0, return_inverse=True)
+    numbers = [_numbers(levels, sizes, leaf, width) for levels in kinds]
+    if max(numbers) > LARGEST:
         raise ModelError(
             f"Kenward-Roger needs dense matrices of the random effects that share rows, here "
-            f"{largest:,} of them (at most {LARGEST:,}): use df='satterthwaite', which agrees "
-            "with it in data of this size."
+            f"{int((counts @ sizes).max()):,} of them with {max(numbers):,} numbers (at most "
+            f"{LARGEST:,}): use df='satterthwaite', which agrees with it in data of this size."
         )
-    kinds, kind = np.unique(counts, axis=0, return_inverse=True)
     sequence = np.argsort(kind.ravel(), kind="stable")
     place = np.empty_like(sequence)
     place[sequence] = np.arange(len(sequence))
-    arranged = _Arranged(problem, [place[m] for m in members])
-    ends = np.cumsum(np.bincount(kind.ravel(), minlength=len(kinds)))
-    for levels, first, last in zip(kinds, np.concatenate([[0], ends[:-1]]), ends, strict=True):
-        s = int(levels @ sizes)
-        step = max(1, BATCH // (s * (s + width)))
-        for start in range(int(first), int(last), step):
-            yield arranged.batch(levels, start, min(start + step, int(last)))
+    arranged = _Arranged(problem, [place[m] for m in members], leaf)
+    ends = [0, *np.cumsum(np.bincount(kind.ravel(), minlength=len(kinds))).tolist()]
+    for levels, (first, last), number in zip(kinds, pairwise(ends), numbers, strict=True):
+        step = max(1, BATCH // number)
+        for start in range(first, last, step):
+            yield arranged.batch(levels, start, min(start + step, last))
+
+
+def _leaf(problem: Problem) -> int | None:
+    """The grouping factor of most effects among those with independent levels."""
+    effects = [d.shape[0] * d.shape[1] for d in problem.products.diagonal]
+    independent = [f for f, g in enumerate(problem.groupings) if g.relationship is None]
+    return max(independent, key=lambda f: effects[f], default=None)
+
+
+def _numbers(levels: Longs, sizes: Longs, leaf: int | None, width: int) -> int:
+    """Numbers in the matrices of a component with so many levels of each factor."""
+    leaves, k = (0, 0) if leaf is None else (int(levels[leaf] * sizes[leaf]), int(sizes[leaf]))
+    rest = int(levels @ sizes) - leaves
+    return (leaves + rest) * (rest + width) + (k * rest) ** 2 + leaves * k
 
 
 def _number(members: list[Longs]) -> int:
@@ -100,9 +118,10 @@ def _components(problem: Problem) -> list[Longs]:
 class _Arranged:
     """Cross-products sorted by component, of which a batch is a slice."""
 
-    def __init__(self, problem: Problem, members: list[Longs]) -> None:
+    def __init__(self, problem: Problem, members: list[Longs], leaf: int | None) -> None:
         self.products: Crossproducts = problem.products
         self.relationships = [g.relationship for g in problem.groupings]
+        self.leaf = leaf
         self.levels = [np.argsort(m, kind="stable") for m in members]
         self.components = [m[order] for m, order in zip(members, self.levels, strict=True)]
         self.local = [np.empty(len(m), dtype=np.int64) for m in members]
@@ -114,39 +133,61 @@ class _Arranged:
 
     def batch(self, counts: Longs, start: int, stop: int) -> Batch:
         """Components start to stop, which all have ``counts`` (F,) levels of each factor."""
-        products, c = self.products, stop - start
-        widths = [d.shape[1] for d in products.diagonal]
-        ends = np.cumsum(np.concatenate([[0], counts * widths]))
-        own = tuple(slice(a, b) for a, b in pairwise(ends.tolist()))
-        s, p = int(ends[-1]), products.corner.shape[0] - 1
-        ZWZ, ZWX = np.zeros((c, s, s)), np.empty((c, s, p))
-        levels = []
-        for f, k in enumerate(widths):
-            inside = slice(*np.searchsorted(self.components[f], [start, stop]))
-            levels.append(self.levels[f][inside].reshape(c, -1))
-            places = ends[f] + np.arange(counts[f] * k).reshape(-1, k)
-            ZWZ[:, places[:, :, None], places[:, None, :]] = products.diagonal[f][levels[f]]
-            ZWX[:, own[f]] = products.border[f][levels[f]][..., :-1].reshape(c, -1, p)
+        products, leaf, c = self.products, self.leaf, stop - start
+        sizes = [d.shape[1] for d in products.diagonal]
+        others = [f for f in range(len(sizes)) if f != leaf]
+        ends = np.cumsum([0, *(int(counts[f]) * sizes[f] for f in others)]).tolist()
+        own = {f: slice(a, b) for f, (a, b) in zip(others, pairwise(ends), strict=True)}
+        n, k = (0, 1) if leaf is None else (int(counts[leaf]), sizes[leaf])
+        r, p = ends[-1], products.corner.shape[0] - 1
+        leaves, rest = np.zeros((c, n, k, k + r + p)), np.zeros((c, r, r + p))
+        levels = [self._levels(f, start, stop).reshape(c, -1) for f in range(len(sizes))]
+        if leaf is not None:
+            leaves[..., :k] = products.diagonal[leaf][levels[leaf]]
+            leaves[..., k + r :] = products.border[leaf][levels[leaf]][..., :-1]
+        for f in others:
+            places = own[f].start + np.arange(counts[f] * sizes[f]).reshape(-1, sizes[f])
+            rest[:, places[:, :, None], places[:, None, :]] = products.diagonal[f][levels[f]]
+            rest[:, own[f], r:] = products.border[f][levels[f]][..., :-1].reshape(c, -1, p)
         for number in range(len(products.pairs)):
-            self._place_pairs(ZWZ, number, ends, start, stop)
-        for f, relationship in enumerate(self.relationships):
+            self._place_pairs(leaves[..., k : k + r], rest, own, number, start, stop)
+        for f in others:
+            relationship = self.relationships[f]
             if relationship is not None and counts[f]:
                 among = relationship[np.ix_(levels[f][0], levels[f][0])]
-                root = np.kron(np.linalg.cholesky(among), np.eye(widths[f]))
-                ZWZ[:, own[f]] = root.T @ ZWZ[:, own[f]]
-                ZWZ[:, :, own[f]] = ZWZ[:, :, own[f]] @ root
-                ZWX[:, own[f]] = root.T @ ZWX[:, own[f]]
-        return Batch(own, ZWZ, ZWX)
+                root = np.kron(np.linalg.cholesky(among), np.eye(sizes[f]))
+                coupling = leaves[..., k : k + r]
+                coupling[..., own[f]] = coupling[..., own[f]] @ root
+                rest[:, :, own[f]] = rest[:, :, own[f]] @ root
+                rest[:, own[f]] = root.T @ rest[:, own[f]]
+        return Batch(leaf, leaves, rest, own)
 
-    def _place_pairs(self, ZWZ: Floats, number: int, ends: Longs, start: int, stop: int) -> None:
+    def _levels(self, f: int, start: int, stop: int) -> Longs:
+        inside = slice(*np.searchsorted(self.components[f], [start, stop]))
+        return self.levels[f][inside]
+
+    def _place_pairs(
+        self,
+        coupling: Floats,
+        rest: Floats,
+        own: dict[int, slice],
+        number: int,
+        start: int,
+        stop: int,
+    ) -> None:
+        """Blocks between levels: leaves with the rest, or the rest with the rest."""
         pair = self.products.pairs[number]
         inside = slice(*np.searchsorted(self.owners[number], [start, stop]))
         entries, owner = self.entries[number][inside], self.owners[number][inside] - start
-        blocks = pair.blocks[entries]
+        blocks, f, g = pair.blocks[entries], pair.first, pair.second
+        i, j = self.local[f][pair.rows[entries]], self.local[g][pair.columns[entries]]
+        if g == self.leaf:
+            blocks, f, g, i, j = blocks.transpose(0, 2, 1), g, f, j, i
         _, kf, kg = blocks.shape
-        i = ends[pair.first] + self.local[pair.first][pair.rows[entries]] * kf
-        j = ends[pair.second] + self.local[pair.second][pair.columns[entries]] * kg
-        rows = i[:, None, None] + np.arange(kf)[:, None]
-        columns = j[:, None, None] + np.arange(kg)
-        ZWZ[owner[:, None, None], rows, columns] = blocks
-        ZWZ[owner[:, None, None], columns, rows] = blocks
+        columns = own[g].start + j[:, None] * kg + np.arange(kg)
+        if f == self.leaf:
+            coupling[owner[:, None], i[:, None], :, columns] = blocks.transpose(0, 2, 1)
+            return
+        rows = (own[f].start + i[:, None] * kf + np.arange(kf))[:, :, None]
+        rest[owner[:, None, None], rows, columns[:, None]] = blocks
+        rest[owner[:, None, None], columns[:, None], rows] = blocks

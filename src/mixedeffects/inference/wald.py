@@ -9,35 +9,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.estimates import Estimates
-from mixedeffects.inference.freedom import AbstractFreedom, Constant
+from mixedeffects.inference.freedom import AbstractFreedom
 
 Floats = NDArray[np.float64]
 
 
 def coefficient_table(
-    estimates: Estimates, df: str | AbstractFreedom = "asymptotic", level: float = 0.95
+    estimates: Estimates, freedom: AbstractFreedom, level: float = 0.95
 ) -> dict[str, object]:
     """Columns of the table of fixed effects.
 
     ``term estimate std_error statistic df p_value conf_low conf_high``; the statistic is z
     for infinite degrees of freedom and t otherwise.
 
-    Parameters
-    ----------
-    estimates
-        Of a fit.
-    df
-        A method's degrees of freedom, or the name of one that needs nothing but the
-        estimates: ``"asymptotic"``, ``"residual"``.
-    level
-        Of the intervals.
-
     Raises
     ------
     ModelError
-        For a method that is not known, or a level outside (0, 1).
+        For a level outside (0, 1).
     """
-    freedom = df if isinstance(df, AbstractFreedom) else _plain(estimates, df)
     p = len(estimates.beta)
     columns = linear_functions(freedom, np.eye(p), np.zeros(p), level)
     return {"term": list(estimates.x_names), **columns}
@@ -110,15 +99,3 @@ def check_level(level: float) -> None:
     """Refuse a confidence level outside (0, 1)."""
     if not isinstance(level, int | float | np.number) or not 0.0 < level < 1.0:
         raise ModelError(f"level={level!r} is not between 0 and 1: a 95% interval is level=0.95.")
-
-
-def _plain(estimates: Estimates, df: str) -> AbstractFreedom:
-    if df == "asymptotic":
-        return Constant(estimates.beta, estimates.vcov, np.inf)
-    if df == "residual":
-        residual = float(estimates.nobs - len(estimates.beta))
-        return Constant(estimates.beta, estimates.vcov, residual)
-    raise ModelError(
-        f"Degrees of freedom {df!r} are not available here: use df='asymptotic' (z tests) or "
-        "df='residual' (nobs - number of coefficients)."
-    )

@@ -60,9 +60,8 @@ def coefficients(
         raise ModelError(f"ref={ref!r} applies to method='treatment', not to {method!r}.")
     if len(labels) < 2:
         raise ModelError(
-            f"There is a single estimate, {labels[0]!r}, so there is nothing to compare it with."
-            if labels
-            else "There is no estimate to compare."
+            "There is a single estimate in each family, so there is nothing to compare it with."
+            " Ask for more levels, or compare across families with by=[]."
         )
     names, C = METHODS[method](labels, _reference(ref, labels), f" {sign} ")
     return Coefficients(method, tuple(names), C)

@@ -24,6 +24,8 @@ def estimable(X: Floats, kept: NDArray[np.intp], L: Floats) -> NDArray[np.bool_]
     size[size == 0.0] = 1.0
     D = np.linalg.lstsq(X[:, kept] / size[kept], X[:, aliased] / size[aliased], rcond=None)[0]
     first, second = L[:, kept] / size[kept], L[:, aliased] / size[aliased]
-    largest = np.abs(first) @ np.abs(D) + np.abs(second)
+    # beside the whole row, as its zeros may be rounding
+    largest = np.linalg.norm(np.hstack([first, second]), axis=1)[:, None]
+    largest = largest * (1.0 + np.linalg.norm(D, axis=0))
     mask: NDArray[np.bool_] = (np.abs(second - first @ D) <= _TOLERANCE * largest).all(axis=1)
     return mask
