@@ -14,7 +14,12 @@ TRUNCATED = {"truncated_poisson", "truncated_nbinom1", "truncated_nbinom2"}
 POSITIVE = {"gamma", "inverse_gaussian", "lognormal"}
 # η at which each link gives ordinary means, and those at its ends.
 ORDINARY = {
-    "identity": {"gaussian": (-2.0, 0.3), "student_t": (-2.0, 0.3), "binomial": (0.1, 0.7)},
+    "identity": {
+        "gaussian": (-2.0, 0.3),
+        "student_t": (-2.0, 0.3),
+        "binomial": (0.1, 0.7),
+        "betabinomial": (0.1, 0.7),
+    },
     "inverse": (0.45, 1.5),
     "sqrt": (0.5, 2.5),
     "1/mu^2": (0.2, 1.5),
@@ -30,6 +35,12 @@ EXTREME = {
 }
 DISPERSIONS = (-1.0, 0.4, 2.0)
 FAR_DISPERSIONS = (-6.0, 9.0)
+# Below 0 "genpois" cannot give these counts; far out the others cost too much or are steps.
+NARROWER = {
+    "genpois": ((0.2, 0.4, 2.0), (6.0,)),
+    "compois": (DISPERSIONS, (-2.5, 3.0)),
+    "tweedie": (DISPERSIONS, (-4.0, 5.0)),
+}
 
 
 def values(name):
@@ -57,6 +68,8 @@ def etas(family, far):
     found = ORDINARY.get(family.link, (-1.3, 0.2, 1.1))
     if isinstance(found, dict):
         found = found.get(family.name, (0.6, 3.0) if family.link == "identity" else (-1.0, 1.2))
+    if far and family.name == "compois" and family.link == "log":
+        return (-4.0, *found, 5.0)
     if far and family.name not in {"binomial", "betabinomial"} | COUNTS | POSITIVE:
         return (*found, *EXTREME.get(family.link, ())[:1])
     if far and not (family.link == "log" and family.name in {"binomial", "betabinomial"}):
@@ -67,7 +80,8 @@ def etas(family, far):
 def grid(family, far=False):
     """Every value with every η and dispersion: a Response and its predictors, extras included."""
     y, trials = values(family.name)
-    dispersions = (*DISPERSIONS, *(FAR_DISPERSIONS if far else ()))
+    near, further = NARROWER.get(family.name, (DISPERSIONS, FAR_DISPERSIONS))
+    dispersions = (*near, *(further if far else ()))
     axes = [range(len(y)), etas(family, far)]
     if family.has_dispersion:
         axes.append(dispersions)

@@ -265,12 +265,12 @@ def _as_derivatives(found: Partials, shape: tuple[int, ...]) -> Derivatives:
 # -------------------------------------------------------------------- sums over a support
 def cdf_by_sum(family: AbstractFamily, response: Response, predictors: Predictors) -> Array:
     """Distribution function (n,) of a family of counts, by adding its probabilities."""
-    total = np.zeros(response.y.shape)
+    sum_of_all = np.zeros(response.y.shape)
     for k in range(int(response.y.max(initial=0.0)) + 1):
-        at_k = family.response(np.full(response.y.shape, float(k)), response.trials)
+        at_k = family.response(np.minimum(response.y, float(k)), response.trials)
         density = np.exp(family.log_density(at_k, predictors))
-        total += np.where(k <= response.y, density, 0.0)
-    return np.minimum(total, 1.0)
+        sum_of_all += np.where(k <= response.y, density, 0.0)
+    return np.minimum(sum_of_all, 1.0)
 
 
 def draw_by_sum(
