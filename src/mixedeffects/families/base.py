@@ -291,8 +291,3 @@ def draw_by_sum(
             break
         drawn += above
     return drawn
-
-
-def is_constant(x: Array) -> bool:
-    """Whether all values are the same."""
-    return x.ndim == 0 or bool((x == x.flat[0]).all())

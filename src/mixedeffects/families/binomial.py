@@ -11,6 +11,7 @@ from scipy.special import bdtr, gammaln, xlogy
 from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted
 from mixedeffects.families.response import Column, Response, is_count, is_whole
+from mixedeffects.families.special import logistic
 
 PROBABILITY_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
 # Proportions times trials are whole to this share.
@@ -85,18 +86,13 @@ class Binomial(AbstractFamily):
         (t,) = point
         y, n = response.y, trials_of(response)
         failures = n - y
-        e = np.exp(-np.abs(t))
-        larger = 1.0 / (1.0 + e)
-        smaller = e * larger
-        up = t >= 0
-        p, q = np.where(up, larger, smaller), np.where(up, smaller, larger)
-        curvature = -n * (larger * smaller)
+        p, q, log_odds = logistic(t)
+        curvature = -n * (p * q)
         return wanted.pick(
             {
+                # log(1 + exp(−t)) is that of t less t
                 (): lambda: (
-                    response.known["log_choose"]
-                    - n * np.log1p(e)
-                    - np.abs(t) * np.where(up, failures, y)
+                    response.known["log_choose"] - failures * log_odds - y * logistic(-t)[2]
                 ),
                 (0,): lambda: y * q - failures * p,
                 (0, 0): lambda: curvature,

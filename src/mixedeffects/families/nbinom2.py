@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, expit, xlog1py, xlogy
+from scipy.special import betainc, xlog1py, xlogy
 
-from mixedeffects.families.base import AbstractFamily, Predictors, is_constant
+from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted
 from mixedeffects.families.poisson import COUNT_LINKS, count_response, count_start
 from mixedeffects.families.response import Response
-from mixedeffects.families.special import log1pmx, log_rising
+from mixedeffects.families.special import log1pmx, log_rising, logistic
 
 
 def negative_binomial(response: Response, t: Array, delta: Array, wanted: Wanted) -> Partials:
@@ -22,19 +22,18 @@ def negative_binomial(response: Response, t: Array, delta: Array, wanted: Wanted
     """
     y = response.y
     size, mu = np.exp(delta), np.exp(t)
-    p, q = expit(t - delta), expit(delta - t)
+    p, q, log_ratio = logistic(t - delta)
     gap = size * log1pmx(mu / size) + mu * p  # size·(log(1 + μ/size) − p)
-    rising = _log_rising(y, delta, wanted.order)
+    rising = response.remember(
+        f"rising of order {wanted.order}", (delta,), lambda: log_rising(y, delta, wanted.order)
+    )
     slope = y * q - size * p
     pq = p * q
     curvature = -(y + size) * pq
     return wanted.pick(
         {
             (): lambda: (
-                y * t
-                - (y + size) * np.logaddexp(0.0, t - delta)
-                + rising[0]
-                - response.known["log_factorial"]
+                y * t - (y + size) * log_ratio + rising[0] - response.known["log_factorial"]
             ),
             (0,): lambda: slope,
             (1,): lambda: rising[1] - gap + y * p,
@@ -47,14 +46,6 @@ def negative_binomial(response: Response, t: Array, delta: Array, wanted: Wanted
             (1, 1, 1): lambda: rising[3] - gap + 2.0 * size * p**3 + y * pq * (q - p),
         }
     )
-
-
-def _log_rising(y: Array, delta: Array, order: int) -> tuple[Array, ...]:
-    """`log_rising`, once for each different count where the size is the same in all rows."""
-    if not is_constant(delta):
-        return log_rising(y, delta, order)
-    counts, places = np.unique(y, return_inverse=True)
-    return tuple(v[places] for v in log_rising(counts, np.asarray(delta.flat[0]), order))
 
 
 @dataclass(frozen=True)

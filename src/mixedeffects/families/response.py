@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError
 from mixedeffects.families.jets import Array
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,24 @@ class Response:
     trials: Array | None = field(default=None, repr=False)
     known: Mapping[str, Array] = field(default_factory=dict, repr=False)
     n_categories: int = 0
+    memory: dict[str, tuple[tuple[Array, ...], Any]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """The last result of each `remember`; it changes no value, only the time to get it."""
+
+    def remember(self, what: str, inputs: tuple[Array, ...], compute: Callable[[], T]) -> T:
+        """The result of ``compute``, kept until the inputs change.
+
+        While random effects are sought, the other predictors stand still: what depends on them
+        and on the response alone is computed once.
+        """
+        kept = self.memory.get(what)
+        if kept is not None and all(map(np.array_equal, kept[0], inputs)):
+            result: T = kept[1]
+            return result
+        result = compute()
+        self.memory[what] = (tuple(np.array(i) for i in inputs), result)
+        return result
 
     def take(self, rows: NDArray[np.intp]) -> Response:
         """The given rows."""
@@ -40,6 +62,7 @@ class Response:
             y=self.y[rows],
             trials=None if self.trials is None else self.trials[rows],
             known={name: values[rows] for name, values in self.known.items()},
+            memory={},
         )
 
     @property

@@ -12,31 +12,41 @@ from scipy.special import expit, gammaln, log_ndtr, polygamma, psi
 from mixedeffects.families.jets import Array
 
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
-# Bernoulli numbers over 2m(2m − 1): Stirling's series at x ≥ LARGE has 16 digits with these.
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
-LARGE = 12.0
+# Bernoulli numbers over 2m(2m − 1): with these Stirling's series has 15 digits at x ≥ LARGE, and
+# so have its first three derivatives.
+_STIRLING = (
+    *(1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156),
+    *(-3617 / 122400, 43867 / 244188, -174611 / 125400),
+)
+LARGE = 8
+# Counts below this are looked up where x is the same for all.
+_TABLE = 200
 # The continued fraction of Mills' ratio from here on, to this depth, has 15 digits.
 _TAIL, _DEPTH = -4.0, 20
 
 
+def logistic(x: Array) -> tuple[Array, Array, Array]:
+    """1/(1 + e⁻ˣ), 1/(1 + eˣ) and log(1 + eˣ), by one exponential."""
+    e = np.exp(-np.abs(x))
+    larger = 1.0 / (1.0 + e)
+    smaller = e * larger
+    up = x >= 0
+    p, q = np.where(up, larger, smaller), np.where(up, smaller, larger)
+    return p, q, np.log1p(e) + np.maximum(x, 0.0)
+
+
 def softplus(x: Array, order: int = 0) -> tuple[Array, ...]:
     """log(1 + eˣ)."""
-    value = np.logaddexp(0.0, x)
-    if order == 0:
-        return (value,)
-    p, q = expit(x), expit(-x)
+    p, q, value = logistic(x)
     pq = p * q
     return (value, p, pq, pq * (q - p))[: order + 1]
 
 
 def log_expit(x: Array, order: int = 0) -> tuple[Array, ...]:
     """log(1/(1 + e⁻ˣ))."""
-    value = -np.logaddexp(0.0, -x)
-    if order == 0:
-        return (value,)
-    p, q = expit(x), expit(-x)
+    q, p, value = logistic(-x)
     pq = p * q
-    return (value, q, -pq, -pq * (q - p))[: order + 1]
+    return (-value, q, -pq, -pq * (q - p))[: order + 1]
 
 
 def log1mexp(x: Array, order: int = 0) -> tuple[Array, ...]:
@@ -54,10 +64,9 @@ def log1pmx(x: Array) -> Array:
     r = x / (2.0 + x)
     square = r * r
     series = np.zeros_like(r)
-    for k in range(29, 1, -2):
+    for k in range(15, 1, -2):
         series = (series + 1.0 / k) * square
-    near = 2.0 * r * series - x * r
-    return np.where(np.abs(x) < 0.5, near, np.log1p(x) - x)
+    return np.where(np.abs(x) < 0.1, r * (2.0 * series - x), np.log1p(x) - x)
 
 
 def log_normal_cdf(x: Array, order: int = 0) -> tuple[Array, ...]:
@@ -104,8 +113,22 @@ def stirling(log_x: Array, order: int = 0) -> tuple[Array, ...]:
     """
     shape = np.shape(log_x)
     log_x = np.ravel(log_x)
+    if len(log_x) > 1 and (log_x == log_x[0]).all():
+        log_x = log_x[:1]
     x = np.exp(log_x)
-    inverse = 1.0 / np.maximum(x, LARGE)
+    found = _stirling_series(np.maximum(x, LARGE), order)
+    small = x < LARGE
+    if small.any():
+        exactly = _stirling_shifted(x[small], log_x[small], order)
+        for value, exact in zip(found, exactly, strict=True):
+            value[small] = exact
+    if len(log_x) == 1:
+        return tuple(np.broadcast_to(value[0], shape) for value in found)
+    return tuple(value.reshape(shape) for value in found)
+
+
+def _stirling_series(x: Array, order: int) -> list[Array]:
+    inverse = 1.0 / x
     square = inverse * inverse
     found = []
     for k in range(order + 1):
@@ -113,25 +136,34 @@ def stirling(log_x: Array, order: int = 0) -> tuple[Array, ...]:
         for m in range(len(_STIRLING) - 1, -1, -1):
             series = series * square + _STIRLING[m] * (-(2.0 * m + 1.0)) ** k
         found.append(series * inverse)
-    small = x < LARGE
-    if small.any():
-        exactly = _stirling_exactly(x[small], log_x[small], order)
-        for value, exact in zip(found, exactly, strict=True):
-            value[small] = exact
-    return tuple(value.reshape(shape) for value in found)
+    return found
 
 
-def _stirling_exactly(x: Array, log_x: Array, order: int) -> list[Array]:
-    found = [gammaln(x) - (x - 0.5) * log_x + x - HALF_LOG_2PI]
+def _stirling_shifted(x: Array, log_x: Array, order: int) -> list[Array]:
+    """By the recurrence of the gamma function, from x + LARGE down to x."""
+    product = np.ones_like(x)
+    powers = [np.zeros_like(x) for _ in range(order)]  # Σ (x/(x + k))ⁱ
+    for k in range(LARGE):
+        product *= x + k
+        ratio = x / (x + k)
+        power = ratio
+        for i in range(order):
+            powers[i] += power
+            power = power * ratio
+    m = x + LARGE
+    log_m = np.log(m)
+    rest = _stirling_series(m, order)
+    c = x / m
+    found = [(m - 0.5) * log_m - LARGE + rest[0] - np.log(product) - (x - 0.5) * log_x]
     if order >= 1:
-        digamma = x * psi(x)
+        digamma = x * log_m - 0.5 * c + c * rest[1] - powers[0]  # xψ(x)
         found.append(digamma - x * log_x + 0.5)
     if order >= 2:
-        trigamma = x * x * polygamma(1, x)
-        found.append(digamma + trigamma - x * log_x - x)
+        second = c * c * (m + 0.5 + rest[2] - rest[1]) + powers[1]  # x²ψ'(x)
+        found.append(digamma + second - x * log_x - x)
     if order >= 3:
-        cubic = x**3 * polygamma(2, x)
-        found.append(digamma + 3.0 * trigamma + cubic - x * log_x - 2.0 * x)
+        third = c**3 * (rest[3] - 3.0 * rest[2] + 2.0 * rest[1] - m - 1.0) - 2.0 * powers[2]
+        found.append(digamma + 3.0 * second + third - x * log_x - 2.0 * x)
     return found
 
 
@@ -142,6 +174,17 @@ def log_rising(y: Array, log_x: Array, order: int = 0) -> tuple[Array, ...]:
     cancellation.
     """
     log_x = np.asarray(log_x, dtype=float)
+    y = np.asarray(y, dtype=float)
+    first = log_x.flat[0] if log_x.size else 0.0
+    if y.size > _TABLE and y.max() < _TABLE and (log_x == first).all():
+        table = _log_rising(np.arange(_TABLE, dtype=float), np.asarray(first), order)
+        counts = y.astype(np.intp)
+        if (counts == y).all():
+            return tuple(values[counts] for values in table)
+    return _log_rising(y, log_x, order)
+
+
+def _log_rising(y: Array, log_x: Array, order: int) -> tuple[Array, ...]:
     x = np.exp(log_x)
     v = y / x
     log_y = np.log(np.maximum(y, 1e-300))

@@ -131,14 +131,14 @@ def _numbered(name: str, column: Column) -> tuple[Array, tuple[str, ...]]:
             f"The response column {name!r} has {len(levels)} different numbers; an ordinal"
             " response has a few ordered categories. For numbers use another family."
         )
-    return codes.astype(np.float64), tuple(str(level_text(level)) for level in levels)
+    return codes.astype(np.float64), tuple(level_text(levels))
 
 
 def _occurring(column: Column) -> tuple[Array, tuple[str, ...]]:
     """Codes (n,) among the categories that occur, in the column's own order, and their names."""
     assert column.levels is not None
     used, codes = np.unique(column.values, return_inverse=True)
-    return codes.astype(np.float64), tuple(str(level_text(column.levels[i])) for i in used)
+    return codes.astype(np.float64), tuple(level_text(column.levels[used]))
 
 
 def _require_numbers(name: str, column: Column, kind: ResponseKind) -> None:

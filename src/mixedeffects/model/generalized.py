@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -14,11 +15,13 @@ from mixedeffects.effects.general_simulate import simulate_general
 from mixedeffects.effects.predict import Interval, Random, Seed
 from mixedeffects.effects.random import covariance_table, modes_table
 from mixedeffects.effects.rows import NewLevels
+from mixedeffects.errors import ModelError
 from mixedeffects.fitting.general_fit import GeneralFit, refit_general
-from mixedeffects.inference.wald import check_level, component_table
+from mixedeffects.inference.wald import check_level, coefficient_table
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.options import OnCheck, check_option, judged
 from mixedeffects.model.values import Floats
+from mixedeffects.show.summary import Summary, summarize
 
 
 class GeneralizedFit(MixedFit):
@@ -53,7 +56,7 @@ class GeneralizedFit(MixedFit):
             ``component`` where the model has several: ``conditional dispersion zero_inflation
             threshold shape``.
         """
-        return self._table(component_table(self.estimates, df or self._fit.natural_df, level))
+        return self._table(coefficient_table(self.estimates, self._freedom(df), level))
 
     def vcov(self) -> Floats:
         """Covariance (p, p) of the conditional predictor's coefficients."""
@@ -125,3 +128,12 @@ class GeneralizedFit(MixedFit):
         """The same model of another response: nobs values, or one for each row of the data."""
         check_option("on_check", on_check, ("warn", "error", "ignore"))
         return type(self)(judged(refit_general(self._fit, y), on_check))
+
+    def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
+        pearson = general_residuals(self._fit, "pearson")
+        return summarize(
+            self.design, self.estimates, pearson, self._freedom(df), level, self._fit.family
+        )
+
+    def save(self, path: str | Path) -> None:
+        raise ModelError("Saving generalized fits is not available yet: pickle the fit.")
