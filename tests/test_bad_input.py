@@ -801,6 +801,6 @@ def test_unknown_arguments_are_pythons_own_error():
 def test_a_factor_beyond_the_memory_is_refused(monkeypatch):
     from mixedeffects.fitting import refusals
 
-    monkeypatch.setattr(refusals, "_physical_memory", lambda: 100)
+    monkeypatch.setattr(refusals, "physical_memory", lambda: 100)
     with pytest.raises(ModelError, match=r"needs .* GB for its factor .* leave out one"):
         fit()

@@ -106,11 +106,12 @@ def test_dunnett_as_tabulated():
         assert p == pytest.approx(0.05, abs=2e-3)
 
 
-@pytest.mark.parametrize("k", [3, 4, 8])
+@pytest.mark.parametrize("k", [3, 4, 8, 12])
 def test_pairwise_differences_have_the_studentized_range(k):
     c, df = np.array([1.5, 2.5, 3.5]), np.array([12.0, 12.0, 30.0])
     found = LargestT(pairwise_correlation(k), True).tail(c, df)
-    np.testing.assert_allclose(found, range_tail(np.sqrt(2) * c, k, df), atol=3e-5, rtol=2e-3)
+    # what the documentation promises; half of it is seen
+    np.testing.assert_allclose(found, range_tail(np.sqrt(2) * c, k, df), atol=1e-4)
 
 
 @pytest.mark.parametrize("two_sided", [True, False])

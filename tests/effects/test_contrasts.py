@@ -262,7 +262,7 @@ def test_letters_of_means(fit):
         ({"method": {}}, "no contrast"),
         ({"method": object()}, "neither the name of a method nor coefficients"),
         ({"method": [[1, -1, 0]]}, "has 3 coefficients"),
-        ({"method": "treatment", "ref": "q"}, "ref='q' is not one of 'u', 'v'"),
+        ({"method": "treatment", "ref": "q"}, "ref: 'q' is not one of 'u', 'v'"),
         ({"method": "pairwise", "ref": "u"}, "applies to method='treatment'"),
         ({"adjust": "lsd"}, "adjust='lsd' is not one of"),
         ({"method": "treatment", "adjust": "tukey"}, "'mvt' is exact"),

@@ -193,7 +193,11 @@ def test_numbers_and_booleans_and_dates_as_factors(data):
     fit = me.fit("y ~ factor(dose) + flag + day + I(flag * x) + (1 | g)", data)
     doses = fit.emmeans("dose", at={"dose": [2, 1]}).table
     assert doses["dose"].tolist() == [2.0, 1.0]
-    assert fit.emmeans("dose").contrast().table["contrast"][0] == "dose0.5 - dose1"
+    means = fit.emmeans("dose")
+    assert means.contrast().table["contrast"][0] == "dose0.5 - dose1"
+    by_number = means.contrast({"c": {1: 1.0, 0.5: -1.0}}).estimate
+    np.testing.assert_allclose(by_number, means.estimate[1] - means.estimate[0])
+    assert means.contrast("treatment", ref=2).table["contrast"][0] == "dose0.5 - dose2"
     flags = fit.emmeans("flag", at={"flag": True})
     assert flags.table["flag"].tolist() == [True]
     np.testing.assert_allclose(flags.estimate, fit.emmeans("flag").estimate[1])
@@ -323,6 +327,11 @@ def test_ways_out_of_empty_cells(holed):
     assert "Left out as not estimable: a=w, b=yes" in " ".join(cells.notes)
     assert len(cells.contrast().table) == 10
     assert len(holed.emmeans("a", by="b", not_estimable="drop").contrast().table) == 3 + 1
+    alone = holed.emmeans("b", by="a", not_estimable="drop")
+    within = alone.contrast()
+    assert within.table["a"].tolist() == ["u", "v"]
+    assert "nothing to compare in its family, left out: w no" in " ".join(within.notes)
+    assert alone.letters()["letters"].iloc[-1] == "a"
     assert holed.emmeans("a", at={"b": "no"}).table["a"].tolist() == ["u", "v", "w"]
     weighted = holed.emmeans("a", weights="cells")
     only = holed.emmeans(["a", "b"], at={"a": "w", "b": "no"})

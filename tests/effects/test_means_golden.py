@@ -158,7 +158,6 @@ def test_contrasts(case_id, name):
     own = isinstance(block["method"], dict)
     method = block["method"] if own else METHODS[block["method"]]
     ref = means.table[block["specs"][0]][block["ref"] - 1] if "ref" in block else None
-    ref = f"{block['specs'][0]}{ref}" if ref is not None else None
     for adjust in ADJUSTMENTS.keys() & block["contrasts"].keys():
         contrasts = means.contrast(method, ref=ref, adjust=ADJUSTMENTS[adjust])
         drawn = {"p": DRAWN_P, "limit": DRAWN_LIMIT} if adjust == "mvt" else {}

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mixedeffects as me
 from designs import KINDS, Spec, make_model
 from mixedeffects.algebra._small import lower_root_of, newton_step_of
 from mixedeffects.covariance.base import lower_root
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.optimize import newton_step
 from mixedeffects.fitting.problem import build_problem, original_coefficients, with_response
-from mixedeffects.fitting.replicates import fit_responses, make_search
+from mixedeffects.fitting.replicates import fit_responses, make_search, replicate_fits
 from mixedeffects.fitting.responses import response_products, starts
 from mixedeffects.fitting.solve import solve
 
@@ -130,6 +131,19 @@ def test_any_number_of_threads_gives_the_same_numbers():
     )
     for name in ("theta", "beta", "sigma", "objective", "roots", "singular", "evaluations"):
         np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
+
+
+def test_responses_of_a_fit_with_an_offset():
+    data = dict(me.datasets.load("dyestuff"))
+    data["o"] = np.linspace(0.0, 900.0, 30)
+    fit = me.fit("Yield ~ 1 + offset(o) + (1 | Batch)", data)
+    y = fit.simulate(3, seed=1)
+    found = replicate_fits(fit._fit, y)
+    for r in range(3):
+        other = fit.refit(y[r])
+        assert found.objective[r] == pytest.approx(other.objective, abs=1e-8)
+        np.testing.assert_allclose(found.beta[r], other.beta, rtol=1e-7)
+        np.testing.assert_allclose(found.vcov(fit._fit.problem)[r], other.vcov(), rtol=1e-5)
 
 
 def test_progress_is_told_after_each_chunk():

@@ -244,9 +244,11 @@ def test_scaled_y_has_the_same_tests(data):
     np.testing.assert_allclose(other["sum_sq"], 1e6 * one["sum_sq"], rtol=1e-5)
 
 
-def test_an_intercept_alone_has_an_empty_table(data):
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger"])
+@pytest.mark.parametrize("formula", ["y ~ 1 + (1 | g)", "y ~ 0 + (1 | g)"])
+def test_an_intercept_or_nothing_has_an_empty_table(data, formula, df):
     for kind in (1, 2, 3):
-        table = me.fit("y ~ 1 + (1 | g)", data).anova(type=kind)
+        table = me.fit(formula, data).anova(type=kind, df=df)
         assert len(table) == 0
         assert list(table.columns)[:2] == ["term", "sum_sq"]
 

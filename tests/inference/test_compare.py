@@ -352,6 +352,8 @@ def test_the_same_model_twice(plain, sleep):
         ({"method": "exact"}, "method='exact' is not one of"),
         ({"refit": "ml"}, "refit='ml' is not one of True, False"),
         ({"method": "bootstrap", "n": 0}, "n=0 is not a number"),
+        ({"method": "bootstrap", "seed": "a"}, "seed='a' is not a whole number"),
+        ({"n": 99}, "n and seed belong to method='bootstrap'"),
     ],
 )
 def test_unknown_options(plain, sleep, options, message):

@@ -13,7 +13,11 @@ from libc.math cimport NAN, log, sqrt
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memcpy, memset
 from scipy.linalg.cython_blas cimport dtrsm, dtrsv
-from scipy.linalg.cython_lapack cimport dpotrf, dpotri
+from scipy.linalg.cython_lapack cimport dpotrf, dpotri, dtrtri
+
+# OpenBLAS runs the second half of dpotri in threads whatever the size, which for dense blocks
+# of lower order takes longer, and by far where the processors have other work.
+cdef int SMALL_DENSE = 100
 
 
 cdef double* doubles(object array) except? NULL:
@@ -156,6 +160,32 @@ cdef inline void add_product_transposed(
             for l in range(n):
                 x += scratch[i * n + l] * s[l * srow + j]
             out[i * m + j] += x
+
+
+cdef void multiply_by_transpose(double* u, int64_t m, int64_t stride) noexcept nogil:
+    """The upper triangle of u := u uᵀ for u upper triangular."""
+    cdef int64_t i, j
+    cdef double own
+    for i in range(m):
+        own = dot(u + i * stride + i, u + i * stride + i, m - i)
+        for j in range(i + 1, m):
+            u[i * stride + j] = dot(u + i * stride + j, u + j * stride + j, m - j)
+        u[i * stride + i] = own
+
+
+cdef inline double dot(const double* a, const double* b, int64_t n) noexcept nogil:
+    cdef int64_t i = 0
+    cdef double s = 0.0, t = 0.0, v = 0.0, w = 0.0
+    while i + 3 < n:  # four sums do not wait for each other
+        s += a[i] * b[i]
+        t += a[i + 1] * b[i + 1]
+        v += a[i + 2] * b[i + 2]
+        w += a[i + 3] * b[i + 3]
+        i += 4
+    while i < n:
+        s += a[i] * b[i]
+        i += 1
+    return (s + t) + (v + w)
 
 
 cdef class BlockFactor:
@@ -660,13 +690,17 @@ cdef class BlockFactor:
     cdef void invert_dense(self, bint border) noexcept nogil:
         cdef int n = <int> self.n_dense, m, info
         cdef int64_t i, j, N = self.n_dense
-        cdef char lower = b'L'
+        cdef char lower = b'L', plain = b'N'
         m = n - 1 if border else n - 1 - self.p
         if m == 0:
             return
         for i in range(m):
             memcpy(self.i_dense + i * N + i, self.r_dense + i * N + i, (m - i) * sizeof(double))
-        dpotri(&lower, &m, self.i_dense, &n, &info)
+        if m < SMALL_DENSE:
+            dtrtri(&lower, &plain, &m, self.i_dense, &n, &info)
+            multiply_by_transpose(self.i_dense, m, n)
+        else:
+            dpotri(&lower, &m, self.i_dense, &n, &info)
         for i in range(self.n_leading, self.n_vertices):
             j = self.offset[i] - self.q_leading
             mirror_upper(self.i_dense + j * (N + 1), self.size[i], N)

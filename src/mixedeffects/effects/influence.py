@@ -22,7 +22,7 @@ from mixedeffects.effects.rows import row_labels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.deletion import Deleted, Deletions
 from mixedeffects.fitting.fit import Fit
-from mixedeffects.fitting.replicates import CHUNK, run_threads
+from mixedeffects.fitting.replicates import CHUNK, affordable_threads, run_threads
 
 Floats = NDArray[np.float64]
 
@@ -200,7 +200,7 @@ def _deleted(
         return int(chunk.stop - chunk.start)
 
     chunks = [slice(i, min(i + CHUNK, len(parts))) for i in range(0, len(parts), CHUNK)]
-    sum(run_threads(work, chunks, None))
+    sum(run_threads(work, chunks, affordable_threads(fit.problem)))
     return results, reasons
 
 

@@ -90,7 +90,7 @@ def check_size(problem: Problem) -> None:
 
 def check_memory(problem: Problem) -> None:
     """Refuse a factor that this machine cannot hold."""
-    needed, present = problem.plan.memory, _physical_memory()
+    needed, present = problem.plan.memory, physical_memory()
     if present is not None and needed > present:
         raise ModelError(
             f"This model needs {needed / 1e9:,.0f} GB for its factor ({problem.plan.way}), and the "
@@ -99,7 +99,7 @@ def check_memory(problem: Problem) -> None:
         )
 
 
-def _physical_memory() -> int | None:
+def physical_memory() -> int | None:
     """Bytes of memory, or None where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.algebra._search import Search
+from mixedeffects.algebra.blas_threads import single_threaded_blas
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.boundary import SINGULAR
 from mixedeffects.fitting.checks import BOUNDARY, FLAT, GRADIENT, certify
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.problem import Problem, original_coefficients, with_response
-from mixedeffects.fitting.refusals import EXACT_FIT, ROUNDING
+from mixedeffects.fitting.refusals import EXACT_FIT, ROUNDING, physical_memory
 from mixedeffects.fitting.responses import response_products, starts
 from mixedeffects.fitting.solve import Solution, solve
 
@@ -81,6 +83,23 @@ def factors_of(covariance: AbstractCovariance, theta: Floats) -> Floats:
     )
 
 
+def replicate_fits(fit: Fit, y: Floats, *, threads: int | None = None) -> Replicates:
+    """Fit responses (R, nobs), offset included, each as ``refit`` would.
+
+    Examples
+    --------
+    >>> import mixedeffects as me
+    >>> fit = me.fit("Yield ~ 1 + (1 | Batch)", me.datasets.load("dyestuff"))
+    >>> found = replicate_fits(fit._fit, fit.simulate(3, seed=1))
+    >>> found.beta.shape, found.reasons
+    ((3, 1), {})
+    """
+    offset = 0.0 if fit.design.offset is None else fit.design.offset
+    return fit_responses(
+        fit.problem, lambda first, last: (y[first:last] - offset).T, len(y), threads=threads
+    )
+
+
 def fit_responses(
     problem: Problem,
     source: Source,
@@ -96,13 +115,15 @@ def fit_responses(
     source
         Makes the responses of a chunk when its turn comes, in the thread that fits them.
     threads
-        How many; by default one for each processor.  The results do not depend on it.
+        How many; by default one for each processor with memory for its factor.  The results
+        do not depend on it.
     progress
         Called with the number of replicates that are done, after each chunk.
     """
     size = max(1, min(CHUNK, CHUNK_SIZE // problem.n_rows))
     chunks = [slice(a, min(a + size, count)) for a in range(0, count, size)]
     run = _Run(problem, count)
+    threads = affordable_threads(problem) if threads is None else threads
     done = 0
     for chunk in run_threads(lambda c: run.fit(c, source(c.start, c.stop)), chunks, threads):
         done += chunk
@@ -112,22 +133,26 @@ def fit_responses(
 
 
 def run_threads(
-    work: Callable[[slice], int], chunks: Sequence[slice], threads: int | None
+    work: Callable[[slice], int], chunks: Sequence[slice], threads: int
 ) -> Iterator[int]:
     """The results of ``work`` on each chunk, in order."""
-    threads = min(threads or _processors(), len(chunks))
-    if threads <= 1:
+    if min(threads, len(chunks)) <= 1:
         yield from map(work, chunks)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with single_threaded_blas(), ThreadPoolExecutor(min(threads, len(chunks))) as pool:
         yield from pool.map(work, chunks)
 
 
-def _processors() -> int:
+def affordable_threads(problem: Problem) -> int:
+    """As many threads as there are processors, and memory for their factors."""
     try:
-        return len(os.sched_getaffinity(0))
+        processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
-        return os.cpu_count() or 1
+        processors = os.cpu_count() or 1
+    memory = physical_memory()
+    if memory is None:
+        return processors
+    return max(1, min(processors, int(0.5 * memory / (1 + problem.plan.memory))))
 
 
 class _Run:

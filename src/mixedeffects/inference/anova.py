@@ -145,7 +145,7 @@ def _equally_weighted(fit: Fit, columns: Sequence[list[int]]) -> dict[int, Float
     """
     indicators = indicator_matrix(fit.design)
     owner, factors = indicators.owner, indicators.factors
-    left = np.array([bool(columns[owner[t]]) for t in indicators.term_of])
+    left = np.array([bool(columns[owner[t]]) for t in indicators.term_of], dtype=bool)
     term_of = indicators.term_of[left]
     D = _expressed(fit, indicators.values[:, left])
     found = {}

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 # Eigenvalues below this share of the largest are zero.
 ZERO = 1e-8
+# Least eigenvalue of an information, scaled to a unit diagonal, that is not singular.
+DEFINITE = 1e-6
 # Points at which the span of a structure's covariances is measured.
 SPAN = 200
 
@@ -65,6 +67,8 @@ def boundary_reference(
     if structured:
         return _structured_reference(problem, carried, cone, dimension, df), cone.dropped
     information = _efficient(problem, carried, cone.tested, cone.free)
+    if not _is_definite(information):  # the data cannot tell some of the covariances apart
+        return Mixture((0.5, 0.5), df - 1, bound=True), cone.dropped
     return covariance_cone(information, cone.sizes, df - dimension), cone.dropped
 
 
@@ -85,7 +89,9 @@ def _structured_reference(
             basis, rays = _span(np.stack([T @ T.T for T in roots]))
             tested = [(number, D) for D in basis]
             information = _efficient(problem, carried, tested, cone.free)
-            return ray_cone(information, rays, linear, f"{covariance.name} covariance")
+            return ray_cone(
+                *_identified(information, rays), linear, f"{covariance.name} covariance"
+            )
     d = linear + dimension + cone.others + cone.partly
     return Mixture((0.5, 0.5), d - 1, bound=True)
 
@@ -177,6 +183,24 @@ def _efficient(
     cross = whole[:d, d:]
     efficient: Floats = whole[:d, :d] - cross @ np.linalg.pinv(whole[d:, d:]) @ cross.T
     return efficient
+
+
+def _is_definite(information: Floats) -> bool:
+    scale = np.sqrt(np.maximum(np.diagonal(information), 1e-300))
+    least = np.linalg.eigvalsh(information / np.outer(scale, scale))[0]
+    return bool(least > DEFINITE)
+
+
+def _identified(information: Floats, rays: Floats) -> tuple[Floats, Floats]:
+    """Both along the principal axes that have information; rays without any left out.
+
+    The variance of an effect of every single row is the residual's: that direction has none.
+    """
+    sizes, axes = np.linalg.eigh(information)
+    told = sizes > DEFINITE * sizes[-1]
+    turned = rays @ axes[:, told]
+    lengths = (turned**2) @ sizes[told]
+    return np.diag(sizes[told]), turned[lengths > DEFINITE * lengths.max()]
 
 
 def _root(S: Floats) -> Floats:

@@ -54,20 +54,23 @@ def spectrum(problem: Problem, number: int, columns: slice) -> Spectrum:
     border = problem.products.border[term.grouping][:, own, :-1]
     levels, k, p = border.shape
     C = border.reshape(levels * k, p)
-    A = np.zeros((levels * k, levels * k))
-    A.reshape(levels, k, levels, k)[np.arange(levels), :, np.arange(levels), :] = blocks
-    B = A - C @ np.linalg.solve(problem.products.corner[:p, :p], C.T)
+    B = -C @ np.linalg.solve(problem.products.corner[:p, :p], C.T)
+    diagonal = B.reshape(levels, k, levels, k)[np.arange(levels), :, np.arange(levels), :]
+    B.reshape(levels, k, levels, k)[np.arange(levels), :, np.arange(levels), :] = diagonal + blocks
+    xi = np.linalg.eigvalsh(blocks).ravel()
     relationship = problem.groupings[term.grouping].relationship
     if relationship is not None:
         root = np.kron(np.linalg.cholesky(relationship), np.eye(k))
-        A, B = root.T @ A @ root, root.T @ B @ root
+        products = blocks @ root.reshape(levels, k, levels * k)
+        B = root.T @ B @ root
+        xi = np.linalg.eigvalsh(root.T @ products.reshape(levels * k, levels * k))
     mu = np.linalg.eigvalsh(B)
     mu = mu[mu > EQUAL * mu[-1]]
     starts = np.flatnonzero(np.diff(mu, prepend=-1.0) > EQUAL * mu[-1])
     return Spectrum(
         mu[starts],
         np.diff(starts, append=len(mu)).astype(np.float64),
-        np.maximum(np.linalg.eigvalsh(A), 0.0),
+        np.maximum(xi, 0.0),
         problem.n_rows - p,
         problem.dof,
     )

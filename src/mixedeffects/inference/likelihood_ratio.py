@@ -84,8 +84,13 @@ def plain_ratio(small: Fit | None, large: Fit) -> Ratio:
     return Ratio(statistic, fewer, p_value, p_value, plain.text)
 
 
-def asymptotic_ratio(ratio: Ratio, large: Fit, carried: CarriedCovariances) -> Ratio:
-    """A plain ratio with the distribution that counts with variances at their boundary."""
+def asymptotic_ratio(ratio: Ratio, large: Fit, carried: CarriedCovariances | str) -> Ratio:
+    """A plain ratio with the distribution that counts with variances at their boundary.
+
+    ``carried`` is where the smaller model lies in the larger one, or why it does not.
+    """
+    if isinstance(carried, str):
+        return no_ratio(carried)
     if ratio.statistic is None or ratio.df is None:
         return ratio
     reference, held = boundary_reference(large.problem, carried, ratio.df)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -19,8 +20,9 @@ from mixedeffects.inference.likelihood_ratio import (
     plain_ratio,
     simulated,
 )
-from mixedeffects.inference.nesting import fixed_effects_within
-from mixedeffects.inference.ratio_bootstrap import Draw, bootstrap_test
+from mixedeffects.inference.nesting import carry, fixed_effects_within
+from mixedeffects.inference.ratio_bootstrap import bootstrap_test
+from mixedeffects.inference.streams import Seed
 
 Floats = NDArray[np.float64]
 Method = Literal["asymptotic", "bootstrap"]
@@ -40,7 +42,7 @@ class Compared:
 
 
 def compare_fits(
-    fits: Sequence[Fit], refit: bool, method: Method, draw: Callable[[Fit], Draw], n: int
+    fits: Sequence[Fit], refit: bool, method: Method, n: int, seed: Seed
 ) -> list[Compared]:
     """Order the fits by their parameters and test each against the one before.
 
@@ -55,14 +57,14 @@ def compare_fits(
         _check_same_data(fits[0], fit, place)
     used = _by_ml(fits) if refit and _needs_ml(fits) else list(fits)
     _check_criteria(used)
+    _check_distinct(used)
     order = sorted(range(len(used)), key=lambda i: used[i].estimates.n_parameters)
     rows: list[Compared] = []
     for i in order:
         ratio = no_ratio("")
         if rows:
             before = rows[-1]
-            _check_distinct(before.fit, used[i], before.place, i + 1)
-            ratio = _ratio(before.fit, used[i], method, draw, n)
+            ratio = _ratio(before.fit, used[i], method, n, seed)
         rows.append(Compared(i + 1, used[i], used[i] is not fits[i], ratio))
     return rows
 
@@ -75,20 +77,18 @@ def corrected_aic(fit: Fit) -> float:
     return fit.estimates.aic + 2.0 * k * (k + 1) / (n - k - 1)
 
 
-def _ratio(small: Fit, large: Fit, method: Method, draw: Callable[[Fit], Draw], n: int) -> Ratio:
+def _ratio(small: Fit, large: Fit, method: Method, n: int, seed: Seed) -> Ratio:
     carried = nested(small, large)
-    within = not isinstance(carried, str)
     if method == "asymptotic":
-        if isinstance(carried, str):
-            return no_ratio(carried)
         return asymptotic_ratio(plain_ratio(small, large), large, carried)
+    within = not isinstance(carried, str)
     if within:
         ratio = plain_ratio(small, large)
     else:  # of any two models: it may be negative, and its distribution is that of the draws
         ratio = Ratio(small.estimates.objective - large.estimates.objective, None, None, None, "")
     if ratio.statistic is None:
         return ratio
-    test = bootstrap_test(small, large, ratio.statistic, draw(small), n)
+    test = bootstrap_test(small, large, ratio.statistic, n, seed)
     text = test.text if within else f"{test.text}; {carried}"
     return simulated(ratio, test.p_value, test.std_error, text)
 
@@ -184,13 +184,12 @@ def _log_volume(fit: Fit) -> float:
     return determinant + 2.0 * fit.problem.basis.log_scale
 
 
-def _check_distinct(one: Fit, two: Fit, first: int, second: int) -> None:
-    """Refuse the same model twice."""
-    if one.estimates.n_parameters != two.estimates.n_parameters:
-        return
-    same_terms = [(r.label, r.structure, r.names) for r in one.design.random] == [
-        (r.label, r.structure, r.names) for r in two.design.random
-    ]
-    if same_terms and fixed_effects_within(one, two) and fixed_effects_within(two, one):
-        low, high = sorted((first, second))
-        raise ModelError(f"Fits {low} and {high} are the same model: there is nothing to compare.")
+def _check_distinct(fits: Sequence[Fit]) -> None:
+    """Refuse the same model twice, however it is written."""
+    for (a, one), (b, two) in combinations(enumerate(fits, start=1), 2):
+        if (
+            one.estimates.n_parameters == two.estimates.n_parameters
+            and fixed_effects_within(one, two)
+            and not isinstance(carry(one, two), str)
+        ):
+            raise ModelError(f"Fits {a} and {b} are the same model: there is nothing to compare.")

@@ -55,8 +55,8 @@ def _add(moments: Moments, batch: Batch, elements: Elements, places: list[slice]
     for f, own in ZVX.items():
         basis, rows = elements.bases[f], places[f]
         e, p = len(basis), own.shape[2]
-        left = moved[f].reshape(-1, e * p)
-        sums = own.reshape(-1, p).T @ left
+        left = moved[f].reshape(len(own) * own.shape[1], e * p)
+        sums = own.reshape(len(left), p).T @ left
         moments.P[rows] -= sums.reshape(p, e, p).transpose(1, 0, 2)
         moments.single[rows] += np.einsum("eab,ab->e", basis, blocks[f, f].trace(len(basis[0])))
         for g, others in enumerate(elements.bases):
@@ -70,7 +70,7 @@ def _add(moments: Moments, batch: Batch, elements: Elements, places: list[slice]
                 others,
                 optimize=True,
             )
-            right = blocks[f, g].times(moved[g]).reshape(len(left), -1)
+            right = blocks[f, g].times(moved[g]).reshape(len(left), len(others) * p)
             Q = (left.T @ right).reshape(e, p, len(others), p).transpose(0, 2, 1, 3)
             moments.pairs[rows, columns] += pairs
             moments.Q[rows, columns] += Q

@@ -48,10 +48,10 @@ class LowerOptimumError(Exception):
 
 
 def maximum_likelihood(fit: Fit) -> tuple[Problem, Solution]:
-    """The fit by maximum likelihood."""
-    if not fit.problem.reml:
+    """The fit by maximum likelihood, brought to its optimum where the fit stopped short of it."""
+    if not fit.problem.reml and fit.estimates.converged:
         return fit.problem, fit.solution
-    constant = fit.problem.constant - 2.0 * fit.problem.basis.log_scale
+    constant = fit.problem.constant - 2.0 * fit.problem.basis.log_scale * fit.problem.reml
     problem = replace(fit.problem, reml=False, constant=constant)
     return problem, solve(problem, fit.solution.optimum.theta)
 
@@ -67,26 +67,29 @@ def along_paths(
         If one better optimum after another is found.
     """
     (problem, solution), known = maximum_likelihood(fit), natural_parameters(fit)
-    first = solution.optimum.value
     for _ in range(RESTARTS):
         try:
             results = [ask(path(problem, solution, p, known)) for p in parameters]
         except LowerOptimumError as found:
             solution = solve(problem, found.theta)
             continue
-        if not fit.problem.reml and solution.optimum.value < first - LOWER:
-            warnings.warn(
-                "The profile found parameters whose −2 log-likelihood lies "
-                f"{first - solution.optimum.value:.3g} below that of the fit: the intervals are "
-                "about them; fit again from another start.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+        _report(fit, solution)
         return results
     raise ModelError(
         "The likelihood has several optima and profiles go from one to the next: no interval "
         "can be defended; simplify the random effects."
     )
+
+
+def _report(fit: Fit, solution: Solution) -> None:
+    better = fit.solution.optimum.value - solution.optimum.value
+    if not fit.problem.reml and better > LOWER:
+        warnings.warn(
+            f"The profile found parameters whose −2 log-likelihood lies {better:.3g} below that "
+            "of the fit: the intervals are about them; fit again from another start.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
 
 
 def profile_limits(way: AbstractPath, z: float) -> tuple[float, float]:

@@ -1,8 +1,7 @@
-"""Parametric bootstrap of a likelihood ratio: both models refitted to draws from the smaller."""
+"""Parametric bootstrap of a likelihood ratio: both models fitted to draws from the smaller."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,22 +10,23 @@ from numpy.typing import NDArray
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.problem import Problem
-from mixedeffects.fitting.replicates import fit_responses
+from mixedeffects.fitting.replicates import CHUNK, Source, fit_responses
 from mixedeffects.fitting.responses import response_products
+from mixedeffects.inference.draws import parametric_draws
 from mixedeffects.inference.likelihood_ratio import linear_objectives
+from mixedeffects.inference.streams import Seed, Streams
 
 Floats = NDArray[np.float64]
-Draw = Callable[[int], Floats]
 
-# Numbers that the responses drawn at once may take.
-BATCH = 1 << 23
+# What a replicate's certificate says of a likelihood that does not tell its parameters apart.
+FLAT = "curvature: the likelihood is flat"
 # A replicate as large as the statistic up to rounding counts as large.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapTest:
-    """``p_value`` (1 + #)/(n + 1) over the ``n`` refits that worked, with its standard error."""
+    """``p_value`` (1 + #)/(n + 1) over the ``n`` replicates that worked, its standard error."""
 
     p_value: float
     std_error: float
@@ -40,26 +40,18 @@ class BootstrapTest:
 
 
 def bootstrap_test(
-    small: Fit | None, large: Fit, statistic: float, draw: Draw, n: int
+    small: Fit | None, large: Fit, statistic: float, n: int, seed: Seed
 ) -> BootstrapTest:
     """Davison and Hinkley (1997), Bootstrap Methods and their Application, section 4.2.
 
-    Parameters
-    ----------
-    small
-        None is the model without random effects.
-    draw
-        Gives so many responses (N, nobs) of the smaller model.
+    ``small`` None is the model without random effects.
 
     Raises
     ------
     ModelError
-        If every refit failed.
+        If every replicate failed.
     """
-    size = max(1, BATCH // large.problem.n_rows)
-    values = np.concatenate(
-        [_statistics(small, large, draw(min(size, n - first))) for first in range(0, n, size)]
-    )
+    values = bootstrap_ratios(small, large, n, seed)
     worked = values[np.isfinite(values)]
     if not len(worked):
         raise ModelError("Every bootstrap refit failed: the models cannot be fitted to such data.")
@@ -69,20 +61,41 @@ def bootstrap_test(
     return BootstrapTest(p, error, len(worked), n - len(worked))
 
 
-def _statistics(small: Fit | None, large: Fit, responses: Floats) -> Floats:
-    """Likelihood ratios (N,) of responses (N, nobs); NaN where a refit failed."""
-    offset = large.design.offset
-    y = np.ascontiguousarray((responses if offset is None else responses - offset).T)
+def bootstrap_ratios(small: Fit | None, large: Fit, n: int, seed: Seed) -> Floats:
+    """Likelihood ratios (n,) of responses that the smaller model makes; NaN where a fit failed."""
+    streams = Streams(seed)
     if small is None:
-        smaller = linear_objectives(large.problem, response_products(large.problem, y).scale)
+        source = _noise(large, streams)
+        smaller = _linear_objectives(large.problem, source, n)
     else:
-        smaller = _objectives(small.problem, y)
-    return smaller - _objectives(large.problem, y)
+        draws = parametric_draws(small, "marginal", streams)
+
+        def source(first: int, last: int) -> Floats:
+            return draws.mean[:, None] + draws.deviations(first, last)
+
+        smaller = _objectives(small.problem, source, n)
+    return smaller - _objectives(large.problem, source, n)
 
 
-def _objectives(problem: Problem, y: Floats) -> Floats:
-    """Objectives (N,) of responses (nobs, N); NaN where there is no certified optimum."""
-    replicates = fit_responses(problem, lambda first, last: y[:, first:last], y.shape[1])
+def _noise(fit: Fit, streams: Streams) -> Source:
+    """Responses without random effects; the ratio depends on neither their β nor their σ."""
+    rows, weights = fit.estimates.nobs, fit.design.weights
+    scale = np.ones((rows, 1)) if weights is None else 1.0 / np.sqrt(weights)[:, None]
+    return lambda first, last: scale * streams.normals(first, last, rows).T
+
+
+def _objectives(problem: Problem, source: Source, n: int) -> Floats:
+    """Objectives (n,); NaN where no optimum was found.  A flat one is an optimum all the same."""
+    replicates = fit_responses(problem, source, n)
     objectives = replicates.objective.copy()
-    objectives[list(replicates.reasons)] = np.nan
+    failed = [r for r, reason in replicates.reasons.items() if not reason.startswith(FLAT)]
+    objectives[failed] = np.nan
     return objectives
+
+
+def _linear_objectives(problem: Problem, source: Source, n: int) -> Floats:
+    scales = [
+        response_products(problem, source(first, min(first + CHUNK, n))).scale
+        for first in range(0, n, CHUNK)
+    ]
+    return linear_objectives(problem, np.concatenate(scales))

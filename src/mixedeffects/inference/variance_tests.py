@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,13 +17,14 @@ from mixedeffects.inference.likelihood_ratio import (
     simulated,
 )
 from mixedeffects.inference.nesting import carry, nothing_carried
-from mixedeffects.inference.ratio_bootstrap import Draw, bootstrap_test
+from mixedeffects.inference.ratio_bootstrap import bootstrap_test
 from mixedeffects.inference.reductions import Reduction, reduced_fit, reductions
+from mixedeffects.inference.streams import Seed
 
 Method = Literal["auto", "asymptotic", "exact", "bootstrap"]
 
 # Beyond so many random effects the exact distribution is dear and its limit near.
-LARGEST_EXACT = 2000
+LARGEST_EXACT = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,8 @@ class VarianceTest:
     ratio: Ratio
 
 
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """Of the bootstrap: responses of a smaller model (None: without random effects), how many."""
-
-    draw: Callable[[Fit | None], Draw]
-    n: int
-
-
-def variance_tests(fit: Fit, method: Method, simulation: Simulation) -> list[VarianceTest]:
-    """Likelihood ratio tests of the random terms, lmerTest's ``ranova`` with boundaries counted.
+def variance_tests(fit: Fit, method: Method, n: int, seed: Seed) -> list[VarianceTest]:
+    """Likelihood ratio tests of the random terms; ``n`` replicates of the bootstrap.
 
     Raises
     ------
@@ -56,10 +49,10 @@ def variance_tests(fit: Fit, method: Method, simulation: Simulation) -> list[Var
     candidates = reductions(fit.design)
     if method == "exact":
         _check_exact(fit, candidates)
-    return [_test(fit, candidate, method, simulation) for candidate in candidates]
+    return [_test(fit, candidate, method, n, seed) for candidate in candidates]
 
 
-def _test(fit: Fit, reduction: Reduction, method: Method, simulation: Simulation) -> VarianceTest:
+def _test(fit: Fit, reduction: Reduction, method: Method, n: int, seed: Seed) -> VarianceTest:
     small = reduced_fit(fit, reduction)
     if small is None:
         objective = linear_objective(fit.problem)
@@ -67,33 +60,24 @@ def _test(fit: Fit, reduction: Reduction, method: Method, simulation: Simulation
     else:
         objective, n_parameters = small.estimates.objective, small.estimates.n_parameters
     ratio = plain_ratio(small, fit)
-    if ratio.statistic is not None:
-        ratio = _refined(fit, small, reduction, ratio, ratio.statistic, method, simulation)
+    if ratio.statistic is not None and method == "bootstrap":
+        test = bootstrap_test(small, fit, ratio.statistic, n, seed)
+        ratio = simulated(ratio, test.p_value, test.std_error, test.text)
+    elif ratio.statistic is not None and _is_exact(fit, small, reduction, method):
+        assert reduction.variance is not None
+        known = spectrum(fit.problem, reduction.number, reduction.variance)
+        text = "exact" if small is None else "exact, other random effects as if known"
+        ratio = simulated(ratio, *exact_p_value(known, ratio.statistic), text)
+    else:
+        carried = nothing_carried(fit) if small is None else carry(small, fit)
+        ratio = asymptotic_ratio(ratio, fit, carried)
     return VarianceTest(reduction.term, reduction.left, objective, n_parameters, ratio)
 
 
-def _refined(
-    fit: Fit,
-    small: Fit | None,
-    reduction: Reduction,
-    ratio: Ratio,
-    statistic: float,
-    method: Method,
-    simulation: Simulation,
-) -> Ratio:
-    """The ratio with the p-value of the method asked for, or that is exact here."""
-    if method == "bootstrap":
-        test = bootstrap_test(small, fit, statistic, simulation.draw(small), simulation.n)
-        return simulated(ratio, test.p_value, test.std_error, test.text)
+def _is_exact(fit: Fit, small: Fit | None, reduction: Reduction, method: Method) -> bool:
+    """Whether the exact distribution is asked for, or holds and is affordable."""
     alone = small is None and _n_effects(fit, reduction) <= LARGEST_EXACT
-    if reduction.variance is not None and (method == "exact" or (method == "auto" and alone)):
-        known = spectrum(fit.problem, reduction.number, reduction.variance)
-        p_value, error = exact_p_value(known, statistic)
-        text = "exact" if small is None else "exact, other random effects as if known"
-        return simulated(ratio, p_value, error, text)
-    carried = nothing_carried(fit) if small is None else carry(small, fit)
-    assert not isinstance(carried, str), carried
-    return asymptotic_ratio(ratio, fit, carried)
+    return reduction.variance is not None and (method == "exact" or (method == "auto" and alone))
 
 
 def _n_effects(fit: Fit, reduction: Reduction) -> int:

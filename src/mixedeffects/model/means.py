@@ -36,9 +36,10 @@ class Means(Values):
         """Estimated marginal means: the fixed part averaged over a reference grid.
 
         The grid holds every combination of the factors' levels, with covariates at their mean
-        over the rows used (polynomials, splines and interactions are evaluated there). Means
-        are averages over its rows, not the prediction at reference levels. An offset counts
-        with its mean.
+        over the rows used (polynomials, splines and interactions are evaluated there). A column
+        of numbers is a covariate however few values it has, unless the formula says
+        ``factor(...)``. Means are averages over the grid, not the prediction at reference
+        levels. An offset counts with its mean.
 
         Parameters
         ----------
@@ -95,7 +96,7 @@ class Means(Values):
           contrast  estimate  p_value
         0  T2 - T1     3.889    0.000
         1  T3 - T1     2.222    0.001
-        2  T4 - T1     0.667    0.455
+        2  T4 - T1     0.667    0.446
         """
         check_option("scale", scale, ("link", "response"))
         request = _request(at, weights, level, not_estimable)
@@ -139,8 +140,8 @@ class Means(Values):
         >>> fit = me.fit("distance ~ age * Sex + (age | Subject)", orthodont)
         >>> fit.slopes("age", by="Sex").table[["Sex", "estimate", "std_error"]].round(4)
               Sex  estimate  std_error
-        0  Female    0.4795     0.1037
-        1    Male    0.7844     0.0860
+        0    Male    0.7844     0.0860
+        1  Female    0.4795     0.1037
         """
         request = _request(at, weights, level, not_estimable)
         return slopes_of(self._fit, self._freedom(df), variable, by, request)

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from mixedeffects.effects.simulate import simulate
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.fit import Fit
-from mixedeffects.inference.ratio_bootstrap import Draw
-from mixedeffects.inference.variance_tests import Method, Simulation, variance_tests
+from mixedeffects.inference.streams import Seed
+from mixedeffects.inference.variance_tests import Method, variance_tests
 from mixedeffects.model.options import check_option
-from mixedeffects.model.values import Floats, Values
+from mixedeffects.model.values import Values
 
+# Bootstrap replicates: with 999 and the statistic itself p is a multiple of 1/1000.
+REPLICATES = 999
 METHODS = ("auto", "asymptotic", "exact", "bootstrap")
 
 
@@ -26,8 +26,8 @@ class VarianceTests(Values):
         self,
         method: Method = "auto",
         *,
-        n: int = 999,
-        seed: int | np.random.Generator | None = None,
+        n: int | None = None,
+        seed: Seed = None,
     ) -> Any:
         """Likelihood ratio tests of the random effects, each left out in turn.
 
@@ -43,7 +43,7 @@ class VarianceTests(Values):
             ``"exact"``: for single variances, with other random effects as if known (Greven et
             al. 2008). ``"bootstrap"``: both models refitted to responses of the smaller.
         n, seed
-            Of the bootstrap.
+            Of the bootstrap: the number of draws, 999 when left out, and their seed.
 
         Returns
         -------
@@ -51,7 +51,9 @@ class VarianceTests(Values):
             First the fit itself (``<none>``), then a row a test: ``term`` that is left out,
             ``reduced``, what stays of it, ``n_parameters loglik aic`` of the smaller model,
             ``statistic df p_value p_naive reference simulation_error``. ``p_value`` is that of
-            ``reference``, ``p_naive`` that of χ²(df), too large where a variance is tested.
+            ``reference``, with its Monte Carlo error where it is simulated; ``p_naive`` is that
+            of χ²(df), too large where a variance is tested. A reference ``at most …`` is a bound:
+            the p-value is that or smaller.
 
         Raises
         ------
@@ -68,15 +70,7 @@ class VarianceTests(Values):
         (1 | Batch) exact 6.369
         """
         check_option("method", method, METHODS)
-        check_replicates(n)
-        rng = np.random.default_rng(seed)
-        simulation = Simulation(
-            lambda small: (
-                drawn_without(self._fit, rng) if small is None else drawn_from(small, rng)
-            ),
-            n,
-        )
-        tests = variance_tests(self._fit, method, simulation)
+        tests = variance_tests(self._fit, method, replicates(method, n, seed), seed)
         own = self.estimates
         return self._table(
             {
@@ -100,29 +94,14 @@ def numbers(values: list[Any]) -> Any:
     return values if any(v is not None for v in values) else np.full(len(values), np.nan)
 
 
-def drawn_from(fit: Fit, rng: np.random.Generator) -> Draw:
-    """Responses of a fit, with new random effects."""
-    return lambda n: simulate(fit, n, "marginal", rng)
-
-
-def drawn_without(fit: Fit, rng: np.random.Generator) -> Draw:
-    """Responses of the model without random effects.
-
-    The likelihood ratio does not depend on its β and σ, so those of the fit serve.
-    """
-    design, estimates = fit.design, fit.estimates
-    mean = design.X[:, estimates.kept] @ estimates.beta
-    mean = mean if design.offset is None else mean + design.offset
-    scale = estimates.sigma if design.weights is None else estimates.sigma / np.sqrt(design.weights)
-
-    def draw(n: int) -> Floats:
-        drawn: Floats = mean + scale * rng.standard_normal((n, len(mean)))
-        return drawn
-
-    return draw
-
-
-def check_replicates(n: Any) -> None:
-    """Refuse a number of bootstrap replicates that is none."""
+def replicates(method: str, n: int | None, seed: Seed) -> int:
+    """How many replicates a bootstrap draws; refuses numbers and seeds that serve nothing."""
+    if method != "bootstrap" and (n is not None or seed is not None):
+        raise ModelError(f"n and seed belong to method='bootstrap', not to {method!r}.")
+    n = REPLICATES if n is None else n
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ModelError(f"n={n!r} is not a number of bootstrap replicates: give 999, say.")
+    whole = isinstance(seed, int | np.integer) and seed >= 0
+    if not (seed is None or whole or isinstance(seed, np.random.Generator)):
+        raise ModelError(f"seed={seed!r} is not a whole number from 0, nor a numpy Generator.")
+    return int(n)

@@ -205,7 +205,7 @@ class LargestOfAll(AbstractAdjustment):
     """The joint distribution of the statistics themselves, whatever their correlations.
 
     Exact by quadrature where these are products, as for treatments against a control
-    (Dunnett 1955); otherwise to about 1e-5. Each statistic has its own degrees of freedom.
+    (Dunnett 1955); otherwise to better than 1e-4. Each statistic has its own degrees of freedom.
     """
 
     label = "adjusted by the multivariate t distribution"

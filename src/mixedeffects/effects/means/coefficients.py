@@ -39,9 +39,15 @@ class Coefficients:
 
 
 def coefficients(
-    method: Any, labels: Sequence[str], ref: Any = None, sign: str = "-"
+    method: Any,
+    labels: Sequence[str],
+    ref: Any = None,
+    sign: str = "-",
+    short: Sequence[str] = (),
 ) -> Coefficients:
     """Contrasts among estimates with these labels, ``sign`` standing between two in a name.
+
+    ``short`` are other names (k,) by which the user may call them.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def coefficients(
         are to be compared.
     """
     if not isinstance(method, str):
-        return _custom(method, labels)
+        return _custom(method, labels, short)
     if method not in METHODS:
         raise ModelError(
             f"method={method!r} is not one of {', '.join(map(repr, METHODS))}, nor a dict of"
@@ -63,7 +69,9 @@ def coefficients(
             "There is a single estimate in each family, so there is nothing to compare it with."
             " Ask for more levels, or compare across families with by=[]."
         )
-    names, C = METHODS[method](labels, _reference(ref, labels), f" {sign} ")
+    names, C = METHODS[method](
+        labels, 0 if ref is None else _place("ref", ref, labels, short), f" {sign} "
+    )
     return Coefficients(method, tuple(names), C)
 
 
@@ -147,56 +155,52 @@ def _whole(row: Sequence[Fraction]) -> list[int]:
     return [x // common for x in numbers]
 
 
-def _reference(ref: Any, labels: Sequence[str]) -> int:
-    if ref is None:
-        return 0
-    if str(ref) not in labels:
-        raise ModelError(
-            f"ref={ref!r} is not one of {', '.join(map(repr, labels))}."
-            f"{suggestion(str(ref), labels)}"
-        )
-    return list(labels).index(str(ref))
+def _place(what: str, name: Any, labels: Sequence[str], short: Sequence[str]) -> int:
+    """Which of the estimates is called so."""
+    for names in (labels, short):
+        if str(name) in names:
+            return list(names).index(str(name))
+    raise ModelError(
+        f"{what}: {name!r} is not one of {', '.join(map(repr, labels))}."
+        f"{suggestion(str(name), labels)}"
+    )
 
 
 # -- coefficients of the user's own --------------------------------------------------------
 
 
-def _custom(method: Any, labels: Sequence[str]) -> Coefficients:
+def _custom(method: Any, labels: Sequence[str], short: Sequence[str]) -> Coefficients:
     if isinstance(method, Mapping):
-        rows = [_row(str(name), given, labels) for name, given in method.items()]
-        if not rows:
+        names, given = tuple(map(str, method)), list(method.values())
+        if not names:
             raise ModelError("method={} holds no contrast.")
-        return Coefficients("custom", tuple(map(str, method)), np.array(rows))
-    try:
-        C = np.atleast_2d(np.asarray(method, dtype=np.float64))
-    except (TypeError, ValueError):
-        raise ModelError(
-            f"method={method!r} is neither the name of a method nor coefficients."
-        ) from None
-    rows = [_row(f"contrast {i + 1}", row, labels) for i, row in enumerate(C)]
-    return Coefficients("custom", tuple(f"contrast {i + 1}" for i in range(len(C))), np.array(rows))
+    else:
+        try:
+            given = list(np.atleast_2d(np.asarray(method, dtype=np.float64)))
+        except (TypeError, ValueError):
+            raise ModelError(
+                f"method={method!r} is neither the name of a method nor coefficients."
+            ) from None
+        names = tuple(f"contrast {i + 1}" for i in range(len(given)))
+    rows = [_row(name, own, labels, short) for name, own in zip(names, given, strict=True)]
+    return Coefficients("custom", names, np.array(rows))
 
 
-def _row(name: str, given: Any, labels: Sequence[str]) -> Floats:
+def _row(name: str, given: Any, labels: Sequence[str], short: Sequence[str]) -> Floats:
     """One contrast: k numbers, or numbers by label."""
+    what = f"Contrast {name!r}"
     if isinstance(given, Mapping):
-        for label in given:
-            if str(label) not in labels:
-                raise ModelError(
-                    f"Contrast {name!r}: {label!r} is not one of {', '.join(map(repr, labels))}."
-                    f"{suggestion(str(label), labels)}"
-                )
-        by_label = {str(label): value for label, value in given.items()}
-        given = [by_label.get(label, 0.0) for label in labels]
+        by_place = {_place(what, key, labels, short): value for key, value in given.items()}
+        given = [by_place.get(i, 0.0) for i in range(len(labels))]
     try:
         row = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ModelError(f"Contrast {name!r}: its coefficients are not numbers.") from None
+        raise ModelError(f"{what}: its coefficients are not numbers.") from None
     if row.shape != (len(labels),):
         raise ModelError(
-            f"Contrast {name!r} has {row.size} coefficients, but there are {len(labels)}"
-            f" estimates: {', '.join(labels)}."
+            f"{what} has {row.size} coefficients, but there are {len(labels)} estimates:"
+            f" {', '.join(labels)}."
         )
     if not np.isfinite(row).all() or not row.any():
-        raise ModelError(f"Contrast {name!r}: its coefficients are all zero, or not finite.")
+        raise ModelError(f"{what}: its coefficients are all zero, or not finite.")
     return row

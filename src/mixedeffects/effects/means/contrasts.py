@@ -94,10 +94,10 @@ class AbstractComparable(AbstractLinear, ABC):
         """
         groups = self.by if by is None else tuple(names_of("by", by))
         make = _product if interaction else _single
-        parts = []
-        for rows, inside in _compared(self, groups):
-            made = make(inside, method, ref, "-" if _ratio(self) is None else "/")
-            parts.append(_Part(rows, made))
+        sign = "-" if _ratio(self) is None else "/"
+        parts = [
+            _Part(rows, make(inside, method, ref, sign)) for rows, inside in _compared(self, groups)
+        ]
         return _assembled(self, groups, parts, adjust, self.level if level is None else level)
 
 
@@ -140,8 +140,8 @@ class _Part:
     made: Coefficients
 
 
-def _compared(of: AbstractLinear, groups: Sequence[str]) -> Iterator[tuple[Rows, Labels]]:
-    """Rows of each family, and the columns by which these differ."""
+def _compared(of: AbstractLinear, groups: Sequence[str]) -> list[tuple[Rows, Labels]]:
+    """Rows of each family of more than one, and the columns by which these differ."""
     for name in groups:
         if name not in of.labels:
             known = ", ".join(map(repr, of.labels)) or "none"
@@ -149,12 +149,19 @@ def _compared(of: AbstractLinear, groups: Sequence[str]) -> Iterator[tuple[Rows,
                 f"by={name!r} is not a column of the estimates, which have {known}."
                 f"{suggestion(name, of.labels)}"
             )
-    for rows in families(of.labels, groups, len(of.L)):
-        yield rows, {n: v[rows] for n, v in of.labels.items() if n not in groups}
+    found = families(of.labels, groups, len(of.L))
+    own = [name for name in of.labels if name not in groups]
+    return [
+        (rows, {name: of.labels[name][rows] for name in own}) for rows in _several(found) or found
+    ]
+
+
+def _several(found: Sequence[Rows]) -> list[Rows]:
+    return [rows for rows in found if len(rows) > 1]
 
 
 def _single(labels: Labels, method: Any, ref: Any, sign: str) -> Coefficients:
-    return coefficients(method, row_labels(labels), ref, sign)
+    return coefficients(method, row_labels(labels), ref, sign, row_labels(labels, short=True))
 
 
 def _product(labels: Labels, method: Any, ref: Any, sign: str) -> Coefficients:
@@ -172,7 +179,7 @@ def _product(labels: Labels, method: Any, ref: Any, sign: str) -> Coefficients:
     if combined != row_labels(labels):
         raise ModelError("Interaction contrasts need an estimate of every combination.")
     made = [
-        coefficients(own, row_labels({name: values}), ref, sign)
+        _single({name: values}, own, ref, sign)
         for own, (name, values) in zip(methods, distinct.items(), strict=True)
     ]
     names = tuple(" : ".join(row) for row in product(*(m.names for m in made)))
@@ -224,14 +231,21 @@ def _assembled(
         adjust=chosen,
         kind=kind,
         frame=of.frame,
-        context=(*of.context, *_remarks(of, ratio, rest)),
+        context=(*of.context, *_remarks(of, parts, ratio, rest)),
         counts=tuple(len(p.rows) for p in parts),
     )
 
 
-def _remarks(of: AbstractLinear, ratio: BackTransform | None, rest: Sequence[str]) -> Iterator[str]:
+def _remarks(
+    of: AbstractLinear, parts: Sequence[_Part], ratio: BackTransform | None, rest: Sequence[str]
+) -> Iterator[str]:
     if rest:
         shown = ", ".join(dict.fromkeys(rest))
         yield f"Coefficients that do not sum to zero, so no comparison: {shown}"
+    alone = set(range(len(of.L))) - set(np.concatenate([p.rows for p in parts]).tolist())
+    if alone:
+        rows = sorted(alone)
+        labels = row_labels({name: values[rows] for name, values in of.labels.items()})
+        yield f"With nothing to compare in its family, left out: {'; '.join(labels)}"
     if of.back is not None and ratio is None:
         yield "Contrasts are on the model's scale: these differences have no way back from it"

@@ -5,6 +5,7 @@ All statistics are z/s with z normal, s² = χ²_ν/ν independent of z; ν may 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +16,8 @@ Floats = NDArray[np.float64]
 # Differences of a normal distribution function beyond this are below 1e-16.
 _FAR = 8.5
 _NODES = 160
-_DIRECTIONS = 1 << 16
+_ANGLES = 1 << 16
+_BLOCK = 1 << 14
 _GROUPS = 2048
 
 
@@ -100,7 +102,7 @@ class LargestT:
         largest = np.concatenate(
             [
                 (np.abs(A @ u.T) if two_sided else A @ u.T).max(axis=0)
-                for u in np.array_split(_directions(self.rank), 16)
+                for u in _directions(self.rank)
             ]
         )
         # neighbours in order are nearly equal: their means serve as well
@@ -127,19 +129,25 @@ class LargestT:
         return probability if c >= 0.0 else 1.0 - probability
 
 
-def _directions(rank: int) -> Floats:
-    """Points (N, r) spread evenly over the sphere."""
-    if rank == 1:
-        return np.array([[1.0], [-1.0]])
-    if rank == 2:
-        angle = (np.arange(_DIRECTIONS) + 0.5) * (2.0 * np.pi / _DIRECTIONS)
-        return np.column_stack([np.cos(angle), np.sin(angle)])
-    from scipy.special import ndtri
-    from scipy.stats.qmc import Sobol
+def _directions(rank: int) -> Iterator[Floats]:
+    """Blocks (·, r) of directions spread evenly over the sphere, always the same.
 
-    points = ndtri(Sobol(rank, seed=20_240).random(_DIRECTIONS))
-    directions: Floats = points / np.linalg.norm(points, axis=1, keepdims=True)
-    return directions
+    As many as keep the error of a probability below 1e-4 or so: beyond a few dimensions it
+    falls with the root of their number.
+    """
+    if rank == 1:
+        yield np.array([[1.0], [-1.0]])
+    elif rank == 2:
+        angle = (np.arange(_ANGLES) + 0.5) * (2.0 * np.pi / _ANGLES)
+        yield np.column_stack([np.cos(angle), np.sin(angle)])
+    else:
+        from scipy.special import ndtri
+        from scipy.stats.qmc import Sobol
+
+        sequence = Sobol(rank, seed=20_240)
+        for _ in range(16 if rank < 8 else 64):
+            points = ndtri(sequence.random(_BLOCK))
+            yield points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
 @lru_cache(maxsize=1)

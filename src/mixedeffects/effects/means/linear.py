@@ -242,11 +242,11 @@ def families(labels: Labels, by: Sequence[str], count: int) -> list[Rows]:
     ]
 
 
-def row_labels(labels: Labels) -> list[str]:
-    """The values of all columns in one text a row; numbers after their column's name."""
+def row_labels(labels: Labels, short: bool = False) -> list[str]:
+    """The values of all columns in one text a row; numbers, unless ``short``, after their name."""
     parts = []
     for name, values in labels.items():
-        prefix = name if _read_as_numbers(values) else ""
+        prefix = name if _read_as_numbers(values) and not short else ""
         parts.append([prefix + text for text in texts(values)])
     return [" ".join(row) for row in zip(*parts, strict=True)]
 

@@ -77,8 +77,9 @@ class MarginalMeans(AbstractComparable):
         pairs = self.contrast("pairwise", adjust=adjust)
         t = pairs.estimate / pairs.std_error
         p = pairs.p_values(t, adjustment(adjust, "pairwise"))
-        shown = np.empty(len(self.L), dtype=object)
-        for rows, tests in zip(self.families(), pairs.families(), strict=True):
+        shown = np.full(len(self.L), "a", dtype=object)
+        several = [rows for rows in self.families() if len(rows) > 1]
+        for rows, tests in zip(several, pairs.families(), strict=True):
             first, second = np.triu_indices(len(rows), 1)
             differing = [
                 (int(i), int(j))
