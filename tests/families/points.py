@@ -91,3 +91,15 @@ def grid(family, far=False):
     psi = family.extras(response).start + 0.1
     extra = tuple(np.full(len(rows), p) for p in psi)
     return response, (*rows[:, 1:].T, *extra)
+
+
+def inflated_grid(family, far=False):
+    """The grid of the family under a zero inflation, with zeros at all its predictors."""
+    response, own = grid(family.base, far)
+    n = len(response.y)
+    y = np.append(response.y, np.zeros(n))
+    trials = None if response.trials is None else np.append(response.trials, response.trials)
+    own = tuple(np.append(p, p) for p in own)
+    ends = (-25.0, 25.0) if far else (-3.0, 2.0)
+    zeta = np.random.default_rng(2).uniform(*ends, 2 * n)
+    return family.response(y, trials), (*own[: family.place], zeta, *own[family.place :])

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from families.points import NAMES, grid
-from mixedeffects.families import FAMILIES
+from families.points import NAMES, grid, inflated_grid
+from mixedeffects.families import FAMILIES, ZeroInflated, build
 
 CASES = [(name, link) for name in NAMES for link in FAMILIES[name].links]
 # Central differences of the eighth order.
@@ -70,6 +70,28 @@ def test_derivatives_at_ordinary_points(family):
 
 def test_derivatives_at_extreme_points(family):
     check(family, *grid(family, far=True), 1e-6, 1e-11)
+
+
+@pytest.mark.parametrize("far", [False, True])
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "cumulative"])
+def test_derivatives_of_zero_inflation(name, far):
+    family = ZeroInflated(build(name))
+    rtol, noise = (1e-6, 1e-11) if far else (1e-7, 1e-13)
+    check(family, *inflated_grid(family, far), rtol, noise)
+
+
+@pytest.mark.parametrize("curved", [(0,), (0, 2), (2,)])
+def test_zero_inflation_gives_only_what_is_wanted(curved):
+    family = ZeroInflated(build("tweedie"))
+    response, predictors = inflated_grid(family)
+    every = table(family, response, predictors, 3)
+    found = family.derivatives(response, predictors, 3, curved)
+    assert set(found.first) == {0, 1, 2, 3}
+    for key, term in {**found.second, **found.third}.items():
+        assert sum(i in curved for i in key) >= len(key) - 1
+        np.testing.assert_allclose(term, every[key], rtol=1e-11, atol=1e-13)
+    wanted = {k for k in every if len(k) > 1 and sum(i in curved for i in k) >= len(k) - 1}
+    assert wanted == {*found.second, *found.third}
 
 
 def test_only_what_is_wanted_comes_back(family):

@@ -86,13 +86,15 @@ class Binomial(AbstractFamily):
         (t,) = point
         y, n = response.y, trials_of(response)
         failures = n - y
-        p, q, log_odds = logistic(t)
+        p, q, rest = logistic(t)
         curvature = -n * (p * q)
         return wanted.pick(
             {
-                # log(1 + exp(−t)) is that of t less t
                 (): lambda: (
-                    response.known["log_choose"] - failures * log_odds - y * logistic(-t)[2]
+                    response.known["log_choose"]
+                    - n * rest
+                    - failures * np.maximum(t, 0.0)
+                    + y * np.minimum(t, 0.0)
                 ),
                 (0,): lambda: y * q - failures * p,
                 (0, 0): lambda: curvature,

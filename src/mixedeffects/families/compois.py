@@ -26,9 +26,9 @@ from mixedeffects.families.poisson import COUNT_LINKS, count_response, count_sta
 from mixedeffects.families.response import Response
 
 # The support is summed this many standard deviations about the mean, and this much further.
-_WIDTH, _MARGIN = 10.0, 30.0
+_WIDTH, _MARGIN = 10.0, 20.0
 # Rows are taken together as long as their terms are not more than these.
-_TERMS = 1_000_000
+_TERMS = 100_000
 # Newton steps for the rate that a mean asks for; after one this small, one more is exact.
 _STEPS, _SMALL = 60, 1e-7
 

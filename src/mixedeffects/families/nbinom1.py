@@ -17,6 +17,7 @@ from mixedeffects.families.nbinom2 import (
 )
 from mixedeffects.families.poisson import COUNT_LINKS, count_response, count_start
 from mixedeffects.families.response import Response
+from mixedeffects.families.special import log_rising
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class NegativeBinomial1(AbstractFamily):
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
         # the size is μ/φ, so that its logarithm is t − δ
         t, delta = point
-        by_size = negative_binomial(response, t, t - delta, Wanted(wanted.order, (0, 1)))
+        rising = log_rising(response.y, t - delta, wanted.order)
+        every = Wanted(wanted.order, (0, 1))
+        by_size = negative_binomial(response, t, t - delta, rising, every)
         found: Partials = {(): by_size[()]}
         for key in wanted_keys(wanted, 2):
             means, sizes = key.count(0), key.count(1)

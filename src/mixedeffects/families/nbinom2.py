@@ -15,18 +15,23 @@ from mixedeffects.families.response import Response
 from mixedeffects.families.special import log1pmx, log_rising, logistic
 
 
-def negative_binomial(response: Response, t: Array, delta: Array, wanted: Wanted) -> Partials:
+def negative_binomial(
+    response: Response,
+    t: Array,
+    delta: Array,
+    rising: tuple[Array, ...],
+    wanted: Wanted,
+) -> Partials:
     """Log-density of mean exp(t) and size exp(δ), with its derivatives by t and δ.
 
+    ``rising`` is `log_rising` of y and δ.
     At a large size every derivative by δ vanishes like the inverse size, without cancellation.
     """
     y = response.y
     size, mu = np.exp(delta), np.exp(t)
-    p, q, log_ratio = logistic(t - delta)
+    p, q, rest = logistic(t - delta)
+    log_ratio = rest + np.maximum(t - delta, 0.0)
     gap = size * log1pmx(mu / size) + mu * p  # size·(log(1 + μ/size) − p)
-    rising = response.remember(
-        f"rising of order {wanted.order}", (delta,), lambda: log_rising(y, delta, wanted.order)
-    )
     slope = y * q - size * p
     pq = p * q
     curvature = -(y + size) * pq
@@ -78,7 +83,12 @@ class NegativeBinomial2(AbstractFamily):
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
         t, delta = point
-        return negative_binomial(response, t, delta, wanted)
+        rising = response.remember(
+            f"log_rising, {wanted.order}",
+            (delta,),
+            lambda: log_rising(response.y, delta, wanted.order),
+        )
+        return negative_binomial(response, t, delta, rising, wanted)
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         mu = self.mean(predictors)

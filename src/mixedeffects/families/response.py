@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from mixedeffects.errors import DataError
 from mixedeffects.families.jets import Array
 
-
 T = TypeVar("T")
 
 

@@ -26,27 +26,27 @@ _TAIL, _DEPTH = -4.0, 20
 
 
 def logistic(x: Array) -> tuple[Array, Array, Array]:
-    """1/(1 + e⁻ˣ), 1/(1 + eˣ) and log(1 + eˣ), by one exponential."""
+    """1/(1 + e⁻ˣ), 1/(1 + eˣ) and log(1 + exp(−|x|)), by one exponential."""
     e = np.exp(-np.abs(x))
     larger = 1.0 / (1.0 + e)
     smaller = e * larger
     up = x >= 0
     p, q = np.where(up, larger, smaller), np.where(up, smaller, larger)
-    return p, q, np.log1p(e) + np.maximum(x, 0.0)
+    return p, q, np.log1p(e)
 
 
 def softplus(x: Array, order: int = 0) -> tuple[Array, ...]:
     """log(1 + eˣ)."""
-    p, q, value = logistic(x)
+    p, q, rest = logistic(x)
     pq = p * q
-    return (value, p, pq, pq * (q - p))[: order + 1]
+    return (rest + np.maximum(x, 0.0), p, pq, pq * (q - p))[: order + 1]
 
 
 def log_expit(x: Array, order: int = 0) -> tuple[Array, ...]:
     """log(1/(1 + e⁻ˣ))."""
-    q, p, value = logistic(-x)
+    p, q, rest = logistic(x)
     pq = p * q
-    return (-value, q, -pq, -pq * (q - p))[: order + 1]
+    return (np.minimum(x, 0.0) - rest, q, -pq, -pq * (q - p))[: order + 1]
 
 
 def log1mexp(x: Array, order: int = 0) -> tuple[Array, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -58,14 +58,13 @@ class AbstractTruncated(AbstractFamily):
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
         n = len(point)
         whole = from_partials(self.whole.partials(response, point, wanted), wanted, n)
-        zero = self.whole.partials(_zeros(response), point, wanted)
+        zeros = response.remember("zeros", (), lambda: _zeros(len(response.y)))
+        zero = self.whole.partials(zeros, point, wanted)
         return (whole - from_partials(zero, wanted, n).compose(log1mexp)).partials()
 
     def log_zero(self, n: int, predictors: Predictors) -> Array:
         """Log-probability (n,) of a zero before truncation."""
-        nothing = np.zeros(n)
-        zeros = Response(nothing, known={"log_factorial": nothing})
-        return self.whole.log_density(zeros, predictors)
+        return self.whole.log_density(_zeros(n), predictors)
 
     def mean(self, predictors: Predictors) -> Array:
         mu = self.whole.mean(predictors)
@@ -115,9 +114,8 @@ class AbstractTruncated(AbstractFamily):
         return self.whole.initial_dispersion(response)
 
 
-def _zeros(response: Response) -> Response:
-    nothing = np.zeros_like(response.y)
-    return replace(response, y=nothing, known={"log_factorial": nothing})
+def _zeros(n: int) -> Response:
+    return Response(np.zeros(n), known={"log_factorial": np.zeros(n)})
 
 
 @dataclass(frozen=True)

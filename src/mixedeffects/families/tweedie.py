@@ -16,6 +16,7 @@ from mixedeffects.families.jets import (
     Partials,
     Wanted,
     exp,
+    from_partials,
     log,
     scatter,
     variables,
@@ -26,7 +27,7 @@ from mixedeffects.families.special import log_expit, log_gamma
 # Terms of the series that are kept lie this many standard deviations about the largest.
 _WIDTH, _MARGIN = 9.0, 12.0
 # Rows are taken together as long as their terms are not more than these.
-_TERMS = 1_000_000
+_TERMS = 100_000
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,17 @@ class Tweedie(AbstractFamily):
         return Response(y)
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
-        y = response.y
-        point = tuple(np.broadcast_to(p, y.shape) for p in point)
-        groups = []
-        for rows in (np.flatnonzero(y == 0), np.flatnonzero(y > 0)):
-            if len(rows):
-                own = tuple(p[rows] for p in point)
-                groups.append((rows, _log_density(y[rows], own, wanted).partials()))
-        return scatter(len(y), groups)
+        series = response.remember(
+            f"series, {wanted}",
+            point[1:],
+            lambda: _log_series(response.y, point[1], point[2], wanted),
+        )
+        t, delta, psi = variables(point, wanted)
+        log_above, log_below = psi.compose(log_expit), (-psi).compose(log_expit)
+        above, below = exp(log_above), exp(log_below)  # p − 1 and 2 − p
+        zero = exp(below * t - delta - log_below)
+        shown = response.y * exp(-(above * t) - delta - log_above)
+        return (from_partials(series, wanted, len(point)) - shown - zero).partials()
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         power = 1.0 + expit(predictors[2])
@@ -123,40 +127,43 @@ class Tweedie(AbstractFamily):
         return float(np.log(max(response.y.var(), 1e-12 * mean**2) / mean**1.5))
 
 
-def _log_density(y: Array, point: Predictors, wanted: Wanted) -> Jet:
-    """Of rows that are all zero or all positive."""
-    t, delta, psi = variables(point, wanted)
-    log_above, log_below = psi.compose(log_expit), (-psi).compose(log_expit)
-    above, below = exp(log_above), exp(log_below)  # p − 1 and 2 − p
-    zero = exp(below * t - delta - log_below)
-    if not y[0]:
-        return -zero
-    unseen = exp(-(above * t) - delta - log_above)
-    series = _log_series(y, delta, psi)
-    return series - np.log(y) - y * unseen - zero
+def _log_series(y: Array, delta: Array, psi: Array, wanted: Wanted) -> Partials:
+    """log(Σ_j W_j / y), the part of the density that does not depend on the mean; 0 for zeros."""
+    other = np.flatnonzero(y)
+    delta, psi = (np.broadcast_to(p, y.shape)[other] for p in (delta, psi))
+    first, last = _series_ends(y[other], delta, psi)
+    groups = []
+    for places in _batches(last - first + 1.0):
+        width = int((last[places] - first[places]).max()) + 1
+        j = first[places, None] + np.arange(width, dtype=float)
+        point = (delta[places, None], delta[places, None], psi[places, None])
+        total = _log_sum(y[other[places], None], j, variables(point, wanted))
+        groups.append((other[places], total.partials()))
+    return scatter(len(y), groups) if groups else {(): np.zeros(len(y))}
 
 
-def _log_series(y: Array, delta: Jet, psi: Jet) -> Jet:
-    """log Σ_j W_j, the part of the density that does not depend on the mean."""
+def _log_sum(y: Array, j: Array, predictors: tuple[Jet, ...]) -> Jet:
+    """log Σ_j W_j − log y over given terms j (r, K), for predictors (r, 1)."""
+    _, delta, psi = predictors
     shape = exp(-psi)  # (2 − p)/(p − 1)
     log_above, log_below = psi.compose(log_expit), (-psi).compose(log_expit)
-    log_z = shape * (np.log(y) - log_above) - (shape + 1.0) * delta - log_below
-    centre = np.exp(_log_peak(y, delta.value, psi.value))
-    spread = np.sqrt(centre / (1.0 + shape.value))
+    log_y = np.log(y)
+    log_z = shape * (log_y - log_above) - (shape + 1.0) * delta - log_below
+    term = log_z * j - gammaln(j + 1.0) - (shape * j).compose(log_gamma)
+    # relative to the largest term, derivatives too: j is large where φ is small
+    largest = _at(term, term.value.argmax(axis=1))
+    beyond = term - largest.with_terms(
+        largest.value[:, None], {k: v[:, None] for k, v in largest.terms.items()}
+    )
+    return log(exp(beyond).sum(axis=1)) + largest - log_y[:, 0]
+
+
+def _series_ends(y: Array, delta: Array, psi: Array) -> tuple[Array, Array]:
+    """First and last j (n,) of the terms that matter."""
+    centre = np.exp(_log_peak(y, delta, psi))
+    spread = np.sqrt(centre / (1.0 + np.exp(-psi)))
     first = np.maximum(1.0, np.floor(centre - _WIDTH * spread - _MARGIN))
-    last = np.ceil(centre + _WIDTH * spread + _MARGIN)
-    groups = []
-    for rows in _batches(last - first + 1.0):
-        width = int((last[rows] - first[rows]).max()) + 1
-        j = first[rows, None] + np.arange(width, dtype=float)
-        term = _column(log_z.take(rows)) * j - gammaln(j + 1.0)
-        term = term - (_column(shape.take(rows)) * j).compose(log_gamma)
-        # relative to the largest term, derivatives too: j is large where φ is small
-        largest = _at(term, term.value.argmax(axis=1))
-        total = log(exp(term - _column(largest)).sum(axis=1)) + largest
-        groups.append((rows, total.partials()))
-    found = scatter(len(y), groups)
-    return delta.with_terms(found[()], {k: v for k, v in found.items() if k})
+    return first, np.ceil(centre + _WIDTH * spread + _MARGIN)
 
 
 def _log_peak(y: Array, delta: Array, psi: Array) -> Array:
@@ -185,8 +192,3 @@ def _at(x: Jet, places: NDArray[np.intp]) -> Jet:
     rows = np.arange(len(places))
     terms = {k: np.broadcast_to(v, x.value.shape)[rows, places] for k, v in x.terms.items()}
     return x.with_terms(x.value[rows, places], terms)
-
-
-def _column(x: Jet) -> Jet:
-    """With an axis for the terms of the series."""
-    return x.with_terms(x.value[:, None], {k: v[:, None] for k, v in x.terms.items()})

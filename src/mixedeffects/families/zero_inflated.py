@@ -78,18 +78,18 @@ class ZeroInflated(AbstractFamily):
         return (*predictors[: self.place], *predictors[self.place + 1 :])
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
-        zero, other = np.flatnonzero(response.y == 0), np.flatnonzero(response.y)
+        (zero, zeros), (other, others) = response.remember("split", (), lambda: _split(response))
         zeta = variables(point, wanted)[self.place]
         groups: list[tuple[NDArray[np.intp], Partials]] = []
         if len(other):
-            density = self._base_jet(response, point, wanted, other)
+            density = self._base_jet(others, point, wanted, other)
             shown = _rows(zeta, other).compose(_log_rest) + density
             groups.append((other, shown.partials()))
         if len(zero):
             hidden = _rows(zeta, zero)
             shown = hidden.compose(log_expit)
             if self.base.zero_mass:
-                density = self._base_jet(response, point, wanted, zero)
+                density = self._base_jet(zeros, point, wanted, zero)
                 shown = shown + (density - hidden).compose(softplus)
             groups.append((zero, shown.partials()))
         return scatter(len(response.y), groups)
@@ -97,11 +97,11 @@ class ZeroInflated(AbstractFamily):
     def _base_jet(
         self, response: Response, point: Predictors, wanted: Wanted, rows: NDArray[np.intp]
     ) -> Jet:
-        """The base's log-density of some rows, its predictors renumbered."""
+        """The base's log-density of a response of some rows, its predictors renumbered."""
         places = tuple(i for i in range(len(point)) if i != self.place)
         own = tuple(p[rows] if p.ndim else p for p in self._without(point))
         curved = tuple(i for i, place in enumerate(places) if place in wanted.curved)
-        found = self.base.derivatives(response.take(rows), own, wanted.order, curved)
+        found = self.base.derivatives(response, own, wanted.order, curved)
         terms: Partials = {(places[i],): term for i, term in found.first.items()}
         for table in (found.second, found.third):
             for key, term in table.items():
@@ -154,6 +154,15 @@ class ZeroInflated(AbstractFamily):
         if self.base.zero_mass:
             extra -= float(np.exp(-response.observed.mean()))
         return float(logit(min(max(extra, 0.02), 0.98)))
+
+
+Part = tuple[NDArray[np.intp], Response]
+
+
+def _split(response: Response) -> tuple[Part, Part]:
+    """Rows and responses that are zero, and those that are not."""
+    zero, other = np.flatnonzero(response.y == 0), np.flatnonzero(response.y)
+    return (zero, response.take(zero)), (other, response.take(other))
 
 
 def _log_rest(zeta: Array, order: int) -> tuple[Array, ...]:
