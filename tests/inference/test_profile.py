@@ -67,13 +67,12 @@ def test_reference(id_):
 
 @pytest.mark.parametrize("id_", MORE)
 def test_reference_of_crossed_nested_and_weighted(id_):
-    """Root finding on lme4's deviance by an optimizer that may stay at θ = 0 (dyestuff2)."""
+    """Root finding on lme4's deviance."""
     case = golden.r_cases("profile")[id_]
-    level, share = case.results["level"], 1e-3 if id_ == "dyestuff2" else 1e-4
-    got = limits_of(fitted(case).confint(method="profile", level=level))
+    got = limits_of(fitted(case).confint(method="profile", level=case.results["level"]))
     for name, (low, high) in case.results["limits"].items():
         assert_close(
-            got[short_name(case, name)], (low, high), {"atol": share * (high - low)}, what=name
+            got[short_name(case, name)], (low, high), {"atol": 1e-4 * (high - low)}, what=name
         )
 
 

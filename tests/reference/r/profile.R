@@ -38,6 +38,7 @@ profile_limits <- function(f, name, weights = NULL, level = 0.95) {
   stopifnot(abs(full(v0, sigma0) - least) < 1e-5)
   lower <- c(ifelse(correlation, -1, 0), 1e-3 * sigma0); upper <- c(ifelse(correlation, 1, Inf), Inf)
   all0 <- c(v0, sigma0)
+  off_zero <- c(ifelse(correlation, v0, pmax(v0, 0.05 * sigma0)), sigma0)  # zero is stationary
   limits <- function(fn, x0, step, low, high, start) {       # fn(x, start) -> value, at
     vapply(c(-1, 1), function(side) {
       x <- x0; inner <- x0; from <- start; wall <- if (side < 0) low else high
@@ -54,9 +55,9 @@ profile_limits <- function(f, name, weights = NULL, level = 0.95) {
   for (i in seq_along(all0)) {
     fixed <- function(x, start) smallest(function(z) { p <- all0; p[-i] <- z; p[i] <- x; full(p[-length(p)], p[length(p)]) }, start, lower[-i], upper[-i])
     spread <- if (i <= length(v0) && correlation[i]) 0.1 else max(0.1 * all0[i], 0.02 * sigma0)
-    out[[c(names, "sigma")[i]]] <- limits(fixed, all0[i], spread, lower[i], upper[i], all0[-i])
+    out[[c(names, "sigma")[i]]] <- limits(fixed, all0[i], spread, lower[i], upper[i], off_zero[-i])
   }
-  theta0 <- getME(m, "theta"); bound <- getME(m, "lower"); b <- fixef(m); se <- sqrt(diag(as.matrix(vcov(m))))
+  theta0 <- pmax(getME(m, "theta"), ifelse(getME(m, "lower") == 0, 0.05, -Inf)); bound <- getME(m, "lower"); b <- fixef(m); se <- sqrt(diag(as.matrix(vcov(m))))
   for (j in seq_along(b)) {
     fixed <- function(x, start) smallest(function(theta) { dev(theta)
       square <- state$resp$wrss() + state$pp$sqrL(1) + (x - state$pp$beta(1)[j])^2 / state$pp$unsc()[j, j]
