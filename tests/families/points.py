@@ -40,6 +40,7 @@ NARROWER = {
     "genpois": ((0.2, 0.4, 2.0), (6.0,)),
     "compois": (DISPERSIONS, (-2.5, 3.0)),
     "tweedie": (DISPERSIONS, (-4.0, 5.0)),
+    "lognormal": (DISPERSIONS, (-4.0, 9.0)),
 }
 
 

@@ -51,7 +51,7 @@ def log_expit(x: Array, order: int = 0) -> tuple[Array, ...]:
 
 def log1mexp(x: Array, order: int = 0) -> tuple[Array, ...]:
     """log(1 − eˣ) for x < 0."""
-    value = np.where(x > -0.7, np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
+    value = np.where(x > -0.7, np.log(-np.expm1(x)), np.log1p(-np.exp(np.minimum(x, -0.7))))
     if order == 0:
         return (value,)
     odds = 1.0 / np.expm1(-x)  # eˣ/(1 − eˣ)
@@ -175,7 +175,9 @@ def log_rising(y: Array, log_x: Array, order: int = 0) -> tuple[Array, ...]:
     """
     log_x = np.asarray(log_x, dtype=float)
     y = np.asarray(y, dtype=float)
-    first = log_x.flat[0] if log_x.size else 0.0
+    if not y.any():
+        return tuple(np.zeros(np.broadcast_shapes(y.shape, log_x.shape)) for _ in range(order + 1))
+    first = log_x.flat[0]
     if y.size > _TABLE and y.max() < _TABLE and (log_x == first).all():
         table = _log_rising(np.arange(_TABLE, dtype=float), np.asarray(first), order)
         counts = y.astype(np.intp)
