@@ -90,6 +90,17 @@ def test_log_rising_vanishes_without_cancellation():
         assert float(value) == pytest.approx(sign * expected, rel=1e-6)
 
 
+def test_numbers_too_small_to_be_written():
+    log_x = np.array([-800.0, -1e5])
+    value, *slopes = own.stirling(log_x, 3)  # Γ(x) ~ 1/x
+    np.testing.assert_allclose(value, -0.5 * log_x - own.HALF_LOG_2PI, rtol=1e-12)
+    np.testing.assert_allclose(slopes, [[-0.5] * 2, [0.0] * 2, [0.0] * 2], atol=1e-12)
+    with np.errstate(all="ignore"):
+        value, *slopes = own.log_rising(np.array(3.0), log_x, 3)  # Γ(3)·x, less 3 log x
+    np.testing.assert_allclose(value, np.log(2.0) - 2.0 * log_x, rtol=1e-12)
+    np.testing.assert_allclose(slopes, [[-2.0] * 2, [0.0] * 2, [0.0] * 2], atol=1e-12)
+
+
 def test_log_rising_of_one_size_is_looked_up():
     y = np.resize([0.0, 3.0, 8.0], 500)
     size = np.full(500, 0.7)

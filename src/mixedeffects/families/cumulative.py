@@ -40,6 +40,14 @@ class Cumulative(AbstractFamily):
     threshold : {"flexible", "equidistant"}
         Thresholds of any distances, or all of the same: τ_j = τ₁ + (j − 1)·spacing. Unconstrained
         scales are ψ₁ = τ₁ and the logarithms of the distances.
+
+    Examples
+    --------
+    >>> family = Cumulative()
+    >>> response = family.response(np.array([0.0, 1.0, 2.0]))
+    >>> psi = family.extras(response).start
+    >>> family.probabilities(response, (np.zeros(3), *psi)).round(3)[0]
+    array([0.333, 0.333, 0.333])
     """
 
     link: str = "logit"

@@ -48,6 +48,14 @@ class Poisson(AbstractFamily):
     Attributes
     ----------
     link : {"log", "identity", "sqrt", "inverse"}
+
+    Examples
+    --------
+    >>> family = Poisson()
+    >>> response = family.response(np.array([0.0, 3.0]))
+    >>> found = family.derivatives(response, (np.zeros(2),), order=2)
+    >>> found.first[0], found.second[0, 0]
+    (array([-1.,  2.]), array([-1., -1.]))
     """
 
     link: str = "log"

@@ -141,9 +141,9 @@ def _stirling_series(x: Array, order: int) -> list[Array]:
 
 def _stirling_shifted(x: Array, log_x: Array, order: int) -> list[Array]:
     """By the recurrence of the gamma function, from x + LARGE down to x."""
-    product = np.ones_like(x)
-    powers = [np.zeros_like(x) for _ in range(order)]  # Σ (x/(x + k))ⁱ
-    for k in range(LARGE):
+    product = np.ones_like(x)  # of x + k, k > 0: x itself may be too small for a number
+    powers = [np.ones_like(x) for _ in range(order)]  # Σ (x/(x + k))ⁱ
+    for k in range(1, LARGE):
         product *= x + k
         ratio = x / (x + k)
         power = ratio
@@ -154,7 +154,7 @@ def _stirling_shifted(x: Array, log_x: Array, order: int) -> list[Array]:
     log_m = np.log(m)
     rest = _stirling_series(m, order)
     c = x / m
-    found = [(m - 0.5) * log_m - LARGE + rest[0] - np.log(product) - (x - 0.5) * log_x]
+    found = [(m - 0.5) * log_m - LARGE + rest[0] - np.log(product) - (x + 0.5) * log_x]
     if order >= 1:
         digamma = x * log_m - 0.5 * c + c * rest[1] - powers[0]  # xψ(x)
         found.append(digamma - x * log_x + 0.5)
@@ -196,7 +196,7 @@ def _log_rising(y: Array, log_x: Array, order: int) -> tuple[Array, ...]:
     found = [(x + y - 0.5) * log_ratio - y + above[0] - below[0]]
     if order >= 1:
         c, d = expit(log_x - log_y), expit(log_y - log_x)  # x/(x + y), y/(x + y)
-        gap = x * log1pmx(v)
+        gap = np.where(v < 0.1, x * log1pmx(v), x * log_ratio - y)
         found.append(gap + 0.5 * d + c * above[1] - below[1])
     if order >= 2:
         square = y * d

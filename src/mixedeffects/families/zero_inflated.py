@@ -27,6 +27,15 @@ class ZeroInflated(AbstractFamily):
     ----------
     base : AbstractFamily
         The family of what is not an extra zero.
+
+    Examples
+    --------
+    >>> from mixedeffects.families import Poisson
+    >>> family = ZeroInflated(Poisson())
+    >>> family.predictors()
+    ('conditional', 'zero_inflation')
+    >>> family.mean((np.log([2.0, 4.0]), np.zeros(2)))
+    array([1., 2.])
     """
 
     link: str = field(init=False, default="")
