@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.covariance import build
 from mixedeffects.errors import DataError, ModelError
-from mixedeffects.families import AbstractFamily
-from mixedeffects.families import build as build_family
 from mixedeffects.fitting.conditional import ConditionalFactor
 from mixedeffects.fitting.estimates import Estimates, TermNames, estimate, standardized_theta
 from mixedeffects.fitting.objective import AbstractProblem
@@ -31,6 +29,9 @@ from mixedeffects.fitting.refusals import (
 from mixedeffects.fitting.solve import Solution, solve
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
+
+if TYPE_CHECKING:
+    from mixedeffects.families import AbstractFamily
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, float], None]
@@ -51,7 +52,9 @@ class Fit:
     @property
     def family(self) -> AbstractFamily:
         """Gaussian, by the identity."""
-        return build_family("gaussian")
+        from mixedeffects.families import build
+
+        return build("gaussian")
 
     @property
     def natural_df(self) -> str:

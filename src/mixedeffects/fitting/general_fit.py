@@ -17,7 +17,7 @@ from mixedeffects.fitting.general import GeneralProblem, PredictorArrays, build_
 from mixedeffects.fitting.general_conditional import GeneralConditional
 from mixedeffects.fitting.general_estimates import general_estimate
 from mixedeffects.fitting.general_solve import GeneralSolution, solve_general
-from mixedeffects.fitting.refusals import check_magnitudes
+from mixedeffects.fitting.refusals import check_magnitudes, check_zeros
 from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
@@ -87,6 +87,7 @@ def completed_general(
 def general_problem_of(design: Design, family: AbstractFamily) -> GeneralProblem:
     """The designs as standardized arrays, one predictor after the other."""
     response = _response(design, family)
+    check_zeros(family, response, design.response)
     predictors = []
     for name in family.predictors():
         own = design if name == "conditional" else design.others.get(name)
