@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import mixedeffects as me
+from golden import REFERENCE
 from mixedeffects.errors import ConvergenceWarning, MixedEffectsWarning, ModelError
 from mixedeffects.fitting.fit import refit
 from mixedeffects.inference.draws import parametric_draws, rescaled, residual_draws
@@ -185,6 +188,23 @@ def test_standard_errors_are_those_of_the_model():
     found = table.loc[["Intercept", "Days"], "std_error"]
     # A standard error of 2,000 replicates errs by 1/√4000 = 1.6%.
     np.testing.assert_allclose(found, errors, rtol=0.08)
+
+
+R_CASES = json.loads((REFERENCE / "r" / "bootstrap.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", R_CASES, ids=lambda c: f"{c['data']} {c['random']}")
+def test_spread_is_that_of_lme4(case):
+    """2,000 replicates each: deviations err by 2%, quantiles by 4% of the deviation, or more."""
+    fit = me.fit(case["formula"], me.datasets.load(case["data"]))
+    result = fit.bootstrap(2000, random=case["random"], seed=23)
+    own = dict(zip(result.names, result.values.T, strict=True))
+    for name, expected in case["results"].items():
+        values = own[name.replace("cask:batch", "batch:cask")]
+        sd = expected["sd"]
+        assert np.nanstd(values) == pytest.approx(sd, rel=0.1)
+        for share, limit in ((0.1, expected["low"]), (0.9, expected["high"])):
+            assert np.nanquantile(values, share) == pytest.approx(limit, abs=0.2 * sd)
 
 
 def test_aliased_columns_change_nothing():

@@ -11,7 +11,6 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra._search import Search
 from mixedeffects.algebra.cholesky import rearrange
 from mixedeffects.algebra.crossproducts import Grouping, crossproducts
 from mixedeffects.algebra.standardize import DOUBTFUL, fixed_basis
@@ -20,8 +19,8 @@ from mixedeffects.fitting.estimates import user_theta
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.problem import Problem
-from mixedeffects.fitting.refusals import ROUNDING, check_levels, check_residual, check_size
-from mixedeffects.fitting.replicates import is_searchable, make_search, proofs_hold
+from mixedeffects.fitting.refusals import check_levels, check_residual, check_size
+from mixedeffects.fitting.searches import Search, is_searchable, make_search, searched
 from mixedeffects.fitting.solve import solve
 
 Floats = NDArray[np.float64]
@@ -136,28 +135,19 @@ class Deletions:
 
 def _searched(search: Search, problem: Problem, theta: Floats) -> Deleted | None:
     """The compiled refit from θ (m,), or None where it has no certificate."""
-    m, p = problem.n_parameters, problem.plan.n_fixed
+    p = problem.plan.n_fixed
     search.use(problem.plan, problem.arranged, problem.n_rows, problem.dof)
-    optimum, beta, root = np.empty((1, m)), np.empty((1, p)), np.empty((1, p, p))
-    variance, objective, proofs = np.empty(1), np.empty(1), np.full((1, 4), np.nan)
-    status, evaluations = np.empty(1, dtype=np.int32), np.empty(1, dtype=np.int32)
-    search.fit(
-        np.ascontiguousarray(problem.arranged.border.reshape(-1, p + 1)[:, p:]),
-        np.ascontiguousarray(problem.arranged.corner[:, p:]),
-        theta[None].copy(),
+    found = searched(
+        search,
+        problem.arranged.border.reshape(-1, p + 1)[:, p:],
+        problem.arranged.corner[:, p:],
+        theta[None],
         np.array([2.0 * problem.dof * np.log(problem.scale) + problem.constant]),
-        optimum,
-        beta,
-        variance,
-        objective,
-        root,
-        proofs,
-        status,
-        evaluations,
+        problem.n_rows,
     )
-    if status[0] != 0 or variance[0] < ROUNDING**2 or not proofs_hold(proofs, problem.n_rows)[0]:
+    if not found.certified[0]:
         return None
-    return _deleted(problem, optimum[0], beta[0], float(np.sqrt(variance[0])), root[0])
+    return _deleted(problem, found.theta[0], found.beta[0], float(found.sigma[0]), found.roots[0])
 
 
 def _deleted(

@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra._search import Search
 from mixedeffects.algebra.blas_threads import single_threaded_blas
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.boundary import SINGULAR
-from mixedeffects.fitting.checks import BOUNDARY, FLAT, GRADIENT, certify
+from mixedeffects.fitting.checks import certify
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.problem import Problem, original_coefficients, with_response
 from mixedeffects.fitting.refusals import EXACT_FIT, ROUNDING, physical_memory
 from mixedeffects.fitting.responses import response_products, starts
+from mixedeffects.fitting.searches import Search, is_searchable, make_search, searched
 from mixedeffects.fitting.solve import Solution, solve
 
 Floats = NDArray[np.float64]
@@ -32,8 +31,6 @@ Progress = Callable[[int], None]
 
 # Numbers that the responses of one chunk may take, and replicates that it holds at most.
 CHUNK_SIZE, CHUNK = 1 << 21, 32
-# What the compiled search has room for.
-MOST_TERMS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +160,9 @@ class _Run:
         self.problem = problem
         self.theta = np.full((count, m), np.nan)
         self.beta = np.full((count, p), np.nan)
-        self.variance = np.full(count, np.nan)
         self.sigma = np.full(count, np.nan)
         self.objective = np.full(count, np.nan)
         self.roots = np.full((count, p, p), np.nan)
-        self.proofs = np.full((count, 4), np.nan)
-        self.status = np.full(count, -1, dtype=np.int32)
         self.evaluations = np.zeros(count, dtype=np.int32)
         self.singular = np.zeros(count, dtype=bool)
         self.reasons: dict[int, str] = {}
@@ -193,28 +187,21 @@ class _Run:
         with np.errstate(divide="ignore"):
             constants = 2.0 * problem.dof * np.log(scale) + problem.constant
         search = self._take()
-        search.fit(
+        found = searched(
+            search,
             responses.border,
             responses.corner,
             starts(problem, responses),
             constants,
-            self.theta[chunk],
-            self.beta[chunk],
-            self.variance[chunk],
-            self.objective[chunk],
-            self.roots[chunk],
-            self.proofs[chunk],
-            self.status[chunk],
-            self.evaluations[chunk],
+            problem.n_rows,
         )
         self._searches.put(search)
-        beta = responses.least_squares + scale * self.beta[chunk].T
+        beta = responses.least_squares + scale * found.beta.T
         self.beta[chunk] = problem.basis.original(beta).T
-        self.sigma[chunk] = np.sqrt(self.variance[chunk]) * scale
-        self.singular[chunk] = self.proofs[chunk][:, 3] < SINGULAR
-        holds = proofs_hold(self.proofs[chunk], problem.n_rows)
-        residual = np.sqrt(self.variance[chunk]) >= ROUNDING
-        certified: Bools = told & (self.status[chunk] == 0) & holds & residual
+        self.sigma[chunk] = found.sigma * scale
+        for name in ("theta", "objective", "roots", "singular", "evaluations"):
+            getattr(self, name)[chunk] = getattr(found, name)
+        certified: Bools = found.certified & told
         return certified
 
     def _take(self) -> Search:
@@ -269,31 +256,3 @@ class _Run:
             reasons=dict(sorted(self.reasons.items())),
             fallbacks=self.fallbacks,
         )
-
-
-def is_searchable(problem: Problem) -> bool:
-    """Whether the compiled search knows the problem's structures: their T is linear in θ."""
-    linear = all(t.covariance.second(t.covariance.start()) is None for t in problem.terms)
-    return linear and len(problem.terms) <= MOST_TERMS
-
-
-def proofs_hold(proofs: Floats, n_rows: int) -> Bools:
-    """Whether what the compiled search says of its optima (R, 4) certifies them."""
-    newton, curvature, slope, _ = proofs.T
-    holds: Bools = (newton <= GRADIENT) & (curvature >= FLAT) & (slope >= BOUNDARY * n_rows)
-    return holds
-
-
-def make_search(problem: Problem) -> Search:
-    """The compiled search for a problem whose terms are linear in θ."""
-    arranged = replace(
-        problem.arranged,
-        border=problem.arranged.border.copy(),
-        corner=problem.arranged.corner.copy(),
-    )
-    terms = []
-    for term in problem.terms:
-        start, free = term.covariance.start(), term.covariance.closure == "affine"
-        jacobian = term.covariance.jacobian(start)
-        terms.append((term.grouping, term.column, jacobian, free, start))
-    return Search(problem.plan, arranged, terms, problem.reml, problem.n_rows, problem.dof)

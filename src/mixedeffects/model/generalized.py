@@ -13,11 +13,10 @@ from mixedeffects.effects.general_residuals import GeneralKind, general_residual
 from mixedeffects.effects.general_rows import new_general_rows, own_general_rows
 from mixedeffects.effects.general_simulate import simulate_general
 from mixedeffects.effects.predict import Interval, Random, Seed
-from mixedeffects.effects.random import covariance_table, modes_table
 from mixedeffects.effects.rows import NewLevels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.general_fit import GeneralFit, refit_general
-from mixedeffects.inference.wald import check_level, coefficient_table
+from mixedeffects.inference.wald import check_level
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.options import OnCheck, check_option, judged
 from mixedeffects.model.values import Floats
@@ -38,37 +37,6 @@ class GeneralizedFit(MixedFit):
     def link(self) -> str:
         """Name of the conditional predictor's link."""
         return self._fit.family.link
-
-    def fixef(self, df: str | None = None, level: float = 0.95) -> Any:
-        """Table of the coefficients of all predictors with z tests and intervals.
-
-        Parameters
-        ----------
-        df
-            ``"asymptotic"`` (z), or ``"residual"``, t with the residual degrees of freedom.
-        level
-            Of the intervals.
-
-        Returns
-        -------
-        table
-            ``term estimate std_error statistic df p_value conf_low conf_high``, after
-            ``component`` where the model has several: ``conditional dispersion zero_inflation
-            threshold shape``.
-        """
-        return self._table(coefficient_table(self.estimates, self._freedom(df), level))
-
-    def vcov(self) -> Floats:
-        """Covariance (p, p) of the conditional predictor's coefficients."""
-        return self.estimates.vcov.copy()
-
-    def varcorr(self) -> Any:
-        """Table of the random effects' standard deviations and correlations."""
-        return self._table(covariance_table(self.estimates))
-
-    def ranef(self) -> Any:
-        """Table of the conditional modes with their conditional standard deviations."""
-        return self._table(modes_table(self.estimates, self._fit.factor))
 
     def fitted(self) -> Any:
         """Means of the rows used, conditional on the modes (probabilities of categories)."""

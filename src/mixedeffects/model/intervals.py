@@ -74,11 +74,11 @@ class Intervals(Values):
         >>> fit = me.fit("Reaction ~ Days + (1 | Subject)", me.datasets.load("sleepstudy"))
         >>> table = fit.confint(method="profile")
         >>> table[["term", "conf_low", "conf_high"]].round(2)
-                            term  conf_low  conf_high
-        0              Intercept    231.99     270.82
-        1                   Days      8.89      12.05
+                              term  conf_low  conf_high
+        0                Intercept    231.99     270.82
+        1                     Days      8.89      12.05
         2  sd(Intercept | Subject)     26.01      52.94
-        3                  sigma     27.81      34.59
+        3                    sigma     27.81      34.59
         """
         check_option("method", method, ("wald", "profile", "bootstrap"))
         asked = chosen(natural_parameters(self._fit), parameters)

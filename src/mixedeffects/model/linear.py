@@ -12,15 +12,12 @@ from mixedeffects.model.means import Means
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.resampling import Resampling
 from mixedeffects.model.rows import Rows
-from mixedeffects.model.tables import Tables
 from mixedeffects.model.tests import Tests
 from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.summary import Summary, summarize
 
 
-class LinearFit(
-    MixedFit, Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling
-):
+class LinearFit(MixedFit, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling):
     """A fitted linear mixed model, see `MixedFit`."""
 
     def summary(self, df: str | None = None, level: float = 0.95) -> Summary:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 
-from mixedeffects.model.values import Values
+from mixedeffects.model.tables import Tables
 from mixedeffects.show.summary import Summary
 
 
-class MixedFit(Values):
+class MixedFit(Tables):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes

@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from mixedeffects.effects.random import covariance_table, modes_table
-from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.wald import coefficient_table
 from mixedeffects.model.values import Floats, Values
 
 
 class Tables(Values):
     """Fixed effects, covariances and modes."""
-
-    _fit: Fit
 
     def fixef(self, df: str | None = None, level: float = 0.95) -> Any:
         """Table of the fixed effects with t or z tests and intervals.
@@ -30,7 +27,9 @@ class Tables(Values):
         Returns
         -------
         table
-            ``term estimate std_error statistic df p_value conf_low conf_high``
+            ``term estimate std_error statistic df p_value conf_low conf_high``, after
+            ``component`` (``conditional dispersion zero_inflation threshold shape``) where the
+            model has several linear predictors.
 
         Raises
         ------
@@ -40,7 +39,7 @@ class Tables(Values):
         return self._table(coefficient_table(self.estimates, self._freedom(df), level))
 
     def vcov(self) -> Floats:
-        """Covariance (p, p) of the fixed effects."""
+        """Covariance (p, p) of the fixed effects, those of the conditional predictor."""
         return self.estimates.vcov.copy()
 
     def varcorr(self) -> Any:

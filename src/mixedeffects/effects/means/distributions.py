@@ -150,10 +150,16 @@ def _directions(rank: int) -> Iterator[Floats]:
             yield points / np.linalg.norm(points, axis=1, keepdims=True)
 
 
+@lru_cache(maxsize=2)
+def _legendre(count: int) -> tuple[Floats, Floats]:
+    """Nodes and weights on (-1, 1); they take longer to find than to use."""
+    return np.polynomial.legendre.leggauss(count)
+
+
 @lru_cache(maxsize=1)
 def _normal_nodes() -> tuple[Floats, Floats]:
     """Nodes and weights for the standard normal."""
-    x, w = np.polynomial.legendre.leggauss(_NODES)
+    x, w = _legendre(_NODES)
     z = _FAR * x
     return z, _FAR * w * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
 
@@ -166,7 +172,7 @@ def _scale_nodes(df: Floats) -> tuple[Floats, Floats]:
         return np.ones((len(df), 1)), np.ones((len(df), 1))
     half = 0.5 * np.minimum(df, 1e8)  # beyond, s is 1 to rounding
     # few degrees of freedom spread s over many orders of magnitude
-    x, w = np.polynomial.legendre.leggauss(_NODES if df.min() > 3.0 else 4 * _NODES)
+    x, w = _legendre(_NODES if df.min() > 3.0 else 4 * _NODES)
     high = 0.5 * np.log(gammainccinv(half, 1e-17) / half)
     low = 0.5 * np.log(np.maximum(gammaincinv(half, 1e-13), np.finfo(float).tiny) / half)
     middle, reach = 0.5 * (high + low), 0.5 * (high - low)
