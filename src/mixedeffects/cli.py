@@ -216,7 +216,7 @@ def fit(
     def work() -> int:
         _check_targets(tables, out, save)
         model = _fitted(formula, data, level, reml=not ml, weights=weights, offset=offset)
-        asked = {"df": df.value, "level": level}
+        asked: dict[str, Any] = {"df": df.value, "level": level}
         print(_json(model, **asked) if shown == Format.JSON else model.summary(**asked))
         if out is not None:
             _write_text(out, _json(model, **asked) + "\n")
@@ -289,7 +289,7 @@ def _json(model: MixedFit, df: str, level: float) -> str:
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _table(model: MixedFit, name: str, df: str, level: float) -> Any:
+def _table(model: Any, name: str, df: str, level: float) -> Any:
     """A table of the fit in pandas, the library of data from files."""
     if name == "fixef":
         return model.fixef(df, level)

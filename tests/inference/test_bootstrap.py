@@ -171,7 +171,7 @@ def test_a_statistic_sees_complete_fits():
     result = fit.bootstrap(5, statistic=statistic, seed=10)
     plain = fit.bootstrap(5, seed=10)
     assert result.names == ("slope", "sigma")
-    assert set(seen) == {me.MixedFit}
+    assert all(issubclass(kind, me.MixedFit) for kind in seen)
     np.testing.assert_allclose(result.values, plain.values[:, [1, 5]], rtol=1e-6)
     assert fit.bootstrap(2, statistic=lambda f: f.sigma, seed=1).names == ("statistic",)
     assert fit.bootstrap(2, statistic=lambda f: f.beta, seed=1).names == (

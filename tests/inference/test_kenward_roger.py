@@ -19,6 +19,7 @@ from mixedeffects.fitting.fit import completed
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.solve import solution_at
 from mixedeffects.inference import components, kenward_roger
+from mixedeffects.model.linear import LinearFit
 
 CASES = [i for i in golden.cases("lmm") if "kenward_roger_summary" in golden.load_case(i).results]
 MORE = [i for i, c in golden.r_cases("kenward_roger").items() if "kenward_roger" in c.results]
@@ -151,7 +152,7 @@ def away(fit):
     theta = standardized_theta(problem.terms, theta + 0.3 * rng.uniform(-1, 1, len(theta)))
     objective = Objective(problem)
     optimum = replace(fit.optimum, theta=theta, value=objective.value(theta))
-    return me.MixedFit(completed(fit.design, problem, solution_at(objective, optimum)))
+    return LinearFit(completed(fit.design, problem, solution_at(objective, optimum)))
 
 
 @pytest.mark.parametrize("weights", [None, "w"])

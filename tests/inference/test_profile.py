@@ -20,7 +20,7 @@ from mixedeffects.fitting.fit import completed
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.solve import solution_at
 from mixedeffects.inference.parameters import natural_parameters
-from mixedeffects.model import MixedFit
+from mixedeffects.model.linear import LinearFit
 
 CASES = [i for i in golden.cases("lmm") if "confint_profile_95" in golden.load_case(i).results]
 MORE = list(golden.r_cases("profile"))
@@ -282,7 +282,7 @@ def test_a_better_optimum_is_followed_and_reported():
     short = solution_at(
         objective, replace(optimum, theta=theta, value=there.value, gradient=there.gradient)
     )
-    poor = MixedFit(completed(fit.design, problem, short))
+    poor = LinearFit(completed(fit.design, problem, short))
     with pytest.warns(ConvergenceWarning, match=r"below that of the fit.*another start"):
         got = poor.confint(method="profile")
     expected = fit.confint(method="profile")

@@ -74,6 +74,7 @@ cdef class BlockFactor:
     cdef void subtract_products(self, double* x, double* out) noexcept nogil
     cdef void relative(self, int64_t j, double* x, double* out) noexcept nogil
     cdef void forward_substitute(self, double* x, int64_t m) noexcept nogil
+    cdef void backward_substitute(self, double* x, int64_t m) noexcept nogil
     cdef allocate_inverse(self)
     cdef void invert_here(self, bint border) noexcept nogil
     cdef void invert_dense(self, bint border) noexcept nogil

@@ -622,6 +622,44 @@ cdef class BlockFactor:
             dtrsm(&right, &lower, &transposed, &plain, &columns, &rows, &one,
                   self.r_dense, &n, x + self.q_leading * m, &columns)
 
+    def backward(self, double[:, ::1] rhs):
+        """Overwrite rhs (q + p, m) by R⁻¹ rhs."""
+        if rhs.shape[1]:
+            with nogil:
+                self.backward_substitute(&rhs[0, 0], rhs.shape[1])
+
+    cdef void backward_substitute(self, double* x, int64_t m) noexcept nogil:
+        cdef int64_t j, e, c, r, width
+        cdef int k, a, b, ki, n = <int> self.n_dense, rows = n - 1, columns = <int> m
+        cdef char right = b'R', lower = b'L', plain = b'N'
+        cdef double one = 1.0, f
+        cdef double* panel
+        cdef double* mine
+        cdef double* source
+        if rows > 0:
+            dtrsm(&right, &lower, &plain, &plain, &columns, &rows, &one,
+                  self.r_dense, &n, x + self.q_leading * m, &columns)
+        for j in range(self.n_leading - 1, -1, -1):
+            k = self.size[j]
+            width = self.panel_width[j]
+            panel = self.r_panel + self.panel_ptr[j]
+            mine = x + self.offset[j] * m
+            for e in range(self.struct_ptr[j], self.struct_ptr[j + 1]):
+                ki = self.size[self.struct_rows[e]]
+                for b in range(ki):
+                    source = x + (self.offset[self.struct_rows[e]] + b) * m
+                    for a in range(k):
+                        f = panel[a * width + self.struct_column[e] + b]
+                        for c in range(m):
+                            mine[a * m + c] -= f * source[c]
+            for r in range(self.p):
+                source = x + (self.q + r) * m
+                for a in range(k):
+                    f = panel[a * width + width - 1 - self.p + r]
+                    for c in range(m):
+                        mine[a * m + c] -= f * source[c]
+            solve_upper(self.r_diagonal + self.square[j], k, mine, m, m)
+
     # -- selected inverse -----------------------------------------------------------------
 
     def invert(self, bint border):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.fitting.conditional import ConditionalFactor
 from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
+from mixedeffects.fitting.general_conditional import GeneralConditional
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +23,8 @@ def covariance_table(estimates: Estimates) -> dict[str, list[Any]]:
     rows: list[tuple[str, str | None, str | None, float, float]] = []
     for term in estimates.terms:
         rows += _deviations(term) + (_correlations(term) if term.correlated else [])
-    rows.append(("Residual", None, None, estimates.sigma, estimates.sigma**2))
+    if estimates.unit == estimates.sigma:
+        rows.append(("Residual", None, None, estimates.sigma, estimates.sigma**2))
     names = ("group", "term1", "term2", "sd_or_corr", "variance_or_cov")
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
@@ -58,7 +60,9 @@ def correlations(covariance: Floats) -> Floats:
     return clipped
 
 
-def modes_table(estimates: Estimates, factor: ConditionalFactor) -> dict[str, NDArray[Any]]:
+def modes_table(
+    estimates: Estimates, factor: ConditionalFactor | GeneralConditional
+) -> dict[str, NDArray[Any]]:
     """Columns ``group level term estimate std_error``: conditional modes and their SDs."""
     parts: list[tuple[NDArray[Any], ...]] = []
     for number, term in enumerate(estimates.terms):
@@ -71,7 +75,7 @@ def modes_table(estimates: Estimates, factor: ConditionalFactor) -> dict[str, ND
                 np.repeat(term.levels, k),
                 np.tile(np.array(term.names, dtype=object), n_levels),
                 term.modes.ravel(),
-                (estimates.sigma * np.sqrt(variances)).ravel(),
+                (estimates.unit * np.sqrt(variances)).ravel(),
             )
         )
     names = ("group", "level", "term", "estimate", "std_error")

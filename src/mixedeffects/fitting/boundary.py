@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,9 @@ from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import AbstractCovariance
 from mixedeffects.fitting.checks import GRADIENT
-from mixedeffects.fitting.lmm import Objective
+from mixedeffects.fitting.objective import AbstractObjective, AbstractProblem
 from mixedeffects.fitting.optimize import Evaluation
-from mixedeffects.fitting.problem import Problem, Term
+from mixedeffects.fitting.problem import Term
 
 Floats = NDArray[np.float64]
 
@@ -34,13 +35,13 @@ class ZeroVariance:
     slope: float
 
 
-def least_deviation(problem: Problem, theta: Floats) -> float:
+def least_deviation(problem: AbstractProblem, theta: Floats) -> float:
     """The smallest standard deviation of any combination of a term's effects, in units of σ."""
     factors = [t.covariance.factor(theta[t.parameters]) for t in problem.terms]
     return min((float(np.linalg.svd(T, compute_uv=False)[-1]) for T in factors), default=np.inf)
 
 
-def zero_variances(objective: Objective, theta: Floats) -> tuple[ZeroVariance, ...]:
+def zero_variances(objective: AbstractObjective, theta: Floats) -> tuple[ZeroVariance, ...]:
     """The directions in which a term's covariance is singular, with the derivative there.
 
     A free term's are the eigenvectors of the derivative on the null space; another term's
@@ -84,7 +85,7 @@ def likeliest(covariance: AbstractCovariance, theta: Floats, G: Floats) -> Float
     return np.array([theta[0], ANGLES[int(np.argmin(slopes))]])
 
 
-def principal_evaluation(objective: Objective, theta: Floats) -> Evaluation:
+def principal_evaluation(objective: AbstractObjective, theta: Floats) -> Evaluation:
     """The optimum seen along the principal axes, where no free term's parameter is redundant.
 
     Without what a bound holds, and without what changes nothing there: the correlations of
@@ -92,11 +93,9 @@ def principal_evaluation(objective: Objective, theta: Floats) -> Evaluation:
     """
     evaluation = objective.principal(theta)
     used = np.ones(len(theta), dtype=bool)
-    for term in objective.problem.terms:
-        if term.covariance.closure != "affine":
-            moved = np.linalg.norm(term.covariance.jacobian(theta[term.parameters]), axis=(1, 2))
-            held = _held(term, theta, evaluation.gradient)
-            used[term.parameters] = ~held & (moved > SINGULAR)
+    used[: objective.problem.n_parameters] = varying(
+        objective.problem.terms, theta, evaluation.gradient
+    )
     inner = np.ix_(used, used)
     return Evaluation(
         evaluation.value,
@@ -104,6 +103,16 @@ def principal_evaluation(objective: Objective, theta: Floats) -> Evaluation:
         evaluation.hessian[inner],
         evaluation.information[inner],
     )
+
+
+def varying(terms: Sequence[Term], theta: Floats, gradient: Floats) -> NDArray[np.bool_]:
+    """Which parameters (m,) are not held by a bound, nor void behind another that is."""
+    used = np.ones(sum(t.covariance.n_parameters for t in terms), dtype=bool)
+    for term in terms:
+        if term.covariance.closure != "affine":
+            moved = np.linalg.norm(term.covariance.jacobian(theta[term.parameters]), axis=(1, 2))
+            used[term.parameters] = ~_held(term, theta, gradient) & (moved > SINGULAR)
+    return used
 
 
 def _held(term: Term, theta: Floats, gradient: Floats) -> NDArray[np.bool_]:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra.cholesky import BlockFactor, Plan
 from mixedeffects.fitting.lmm import Objective
-from mixedeffects.fitting.problem import Problem, original_coefficients
+from mixedeffects.fitting.problem import Problem, Term, original_coefficients
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -60,47 +61,62 @@ class ConditionalFactor:
             Whether the uncertainty of β counts.
         """
         x = np.ascontiguousarray(np.linalg.solve(self.problem.basis.map.T, X.T).T)
-        z, vertices = self._rows(values, codes)
-        factor = self._objective.factor
-        factor.invert(fixed)
-        result: Floats = factor.variances(vertices, z, x)
-        unpaired = np.flatnonzero(np.isnan(result))
-        for start in range(0, len(unpaired), BATCH):
-            rows = unpaired[start : start + BATCH]
-            result[rows] = self._solved(vertices[rows], z[rows], x[rows], fixed)
-        return result
+        terms, plan = self.problem.terms, self.problem.plan
+        z, vertices = level_rows(terms, plan, self._factors, values, codes)
+        return row_variances(self._objective.factor, plan, vertices, z, x, fixed)
 
-    def _rows(self, values: Sequence[Floats], codes: Sequence[Integers]) -> tuple[Floats, Integers]:
-        """Λ'z of rows, (n, Σk), and their vertices (n, F)."""
-        problem = self.problem
-        sizes = problem.plan.factor_size
-        n = len(codes[0]) if codes else 0
-        z = np.zeros((n, int(sizes.sum())))
-        vertices = np.full((n, len(sizes)), -1, dtype=np.int32)
-        first = np.concatenate([[0], np.cumsum(sizes)])
-        for number, term in enumerate(problem.terms):
-            start = first[term.grouping] + term.column
-            scaled = np.linalg.solve(term.map.T, values[number].T).T @ self._factors[number]
-            z[:, start : start + scaled.shape[1]] = scaled
-            known = codes[number] >= 0
-            position = problem.plan.position[term.grouping]
-            vertices[known, term.grouping] = position[codes[number][known]]
-        return z, vertices
 
-    def _solved(self, vertices: Integers, z: Floats, x: Floats, fixed: bool) -> Floats:
-        plan = self.problem.plan
-        q, p = int(plan.offset[-1]), plan.n_fixed
-        rhs = np.zeros((q + p, len(z)))
-        first = np.concatenate([[0], np.cumsum(plan.factor_size)])
-        for row in range(len(z)):
-            for f, vertex in enumerate(vertices[row]):
-                if vertex >= 0:
-                    at = int(plan.offset[vertex])
-                    rhs[at : at + plan.factor_size[f], row] = z[row, first[f] : first[f + 1]]
-        rhs[q:] = x.T
-        self._objective.factor.forward(rhs)
-        squares: Floats = (rhs[: q + p * fixed] ** 2).sum(axis=0)
-        return squares
+def level_rows(
+    terms: Sequence[Term],
+    plan: Plan,
+    factors: Sequence[Floats],
+    values: Sequence[Floats],
+    codes: Sequence[Integers],
+) -> tuple[Floats, Integers]:
+    """Λ'z of rows, (n, Σk), and their vertices (n, F); ``factors`` T (k, k) of each term."""
+    sizes = plan.factor_size
+    n = len(codes[0]) if codes else 0
+    z = np.zeros((n, int(sizes.sum())))
+    vertices = np.full((n, len(sizes)), -1, dtype=np.int32)
+    first = np.concatenate([[0], np.cumsum(sizes)])
+    for term, T, own, levels in zip(terms, factors, values, codes, strict=True):
+        start = first[term.grouping] + term.column
+        scaled = np.linalg.solve(term.map.T, own.T).T @ T
+        z[:, start : start + scaled.shape[1]] = scaled
+        known = levels >= 0
+        position = plan.position[term.grouping]
+        vertices[known, term.grouping] = position[levels[known]]
+    return z, vertices
+
+
+def row_variances(
+    factor: BlockFactor, plan: Plan, vertices: Integers, z: Floats, x: Floats, fixed: bool
+) -> Floats:
+    """Squared lengths of R⁻ᵀ(z, x), (n,); of z alone where not ``fixed``."""
+    factor.invert(fixed)
+    result: Floats = factor.variances(vertices, z, x)
+    unpaired = np.flatnonzero(np.isnan(result))
+    for start in range(0, len(unpaired), BATCH):
+        rows = unpaired[start : start + BATCH]
+        result[rows] = _solved(factor, plan, vertices[rows], z[rows], x[rows], fixed)
+    return result
+
+
+def _solved(
+    factor: BlockFactor, plan: Plan, vertices: Integers, z: Floats, x: Floats, fixed: bool
+) -> Floats:
+    q, p = int(plan.offset[-1]), x.shape[1]
+    rhs = np.zeros((q + p, len(z)))
+    first = np.concatenate([[0], np.cumsum(plan.factor_size)])
+    for row in range(len(z)):
+        for f, vertex in enumerate(vertices[row]):
+            if vertex >= 0:
+                at = int(plan.offset[vertex])
+                rhs[at : at + plan.factor_size[f], row] = z[row, first[f] : first[f + 1]]
+    rhs[q:] = x.T
+    factor.forward(rhs)
+    squares: Floats = (rhs[: q + p * fixed] ** 2).sum(axis=0)
+    return squares
 
 
 def coefficient_slopes(problem: Problem, theta: Floats) -> list[tuple[Floats, list[Floats]]]:

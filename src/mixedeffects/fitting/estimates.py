@@ -21,13 +21,17 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class TermNames:
-    """What a random term is called: its text, group, structure, columns (k,), levels (L,)."""
+    """What a random term is called: its text, group, structure, columns (k,), levels (L,).
+
+    ``component``, the linear predictor that it belongs to.
+    """
 
     label: str
     group: str
     structure: str
     columns: tuple[str, ...]
     levels: NDArray[np.generic]
+    component: str = "conditional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class RandomTermEstimate:
     """A random term's covariance and conditional modes.
 
     ``theta`` (m,) and ``theta_names``; ``factor`` (k, k), the relative covariance factor T;
-    ``covariance`` (k, k) = σ²TT'; ``modes`` (L, k), the conditional modes b.
+    ``covariance`` (k, k) = σ²TT' (TT' where there is no residual); ``modes`` (L, k), the
+    conditional modes b; ``component``, the linear predictor that it belongs to.
     """
 
     label: str
@@ -49,6 +54,22 @@ class RandomTermEstimate:
     covariance: Floats
     modes: Floats
     correlated: bool
+    component: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentEstimate:
+    """The coefficients of one linear predictor, or the parameters that all rows share.
+
+    ``beta`` (p,) with ``x_names``; ``vcov`` (p, p); ``kept`` (p,) the columns of its X.
+    """
+
+    name: str
+    beta: Floats
+    x_names: tuple[str, ...]
+    vcov: Floats
+    kept: NDArray[np.intp]
+    aliased: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,8 @@ class Estimates:
     that were dropped; ``sigma`` residual standard deviation; ``theta`` (m,) of all terms in
     order, with ``theta_names``; ``loglik`` and ``objective`` (−2 log-likelihood, or the REML
     criterion); ``n_parameters`` counts β, θ and σ; ``df_resid`` = nobs − n_parameters;
+    ``unit`` of θ: σ, or 1 where there is no residual; ``components``, the linear predictors,
+    of which ``beta``, ``x_names``, ``vcov``, ``kept`` and ``aliased`` are the conditional's;
     ``optimum`` in the optimizer's coordinates; ``checks``, the certificate; ``way``, how the
     factorization goes.
     """
@@ -84,6 +107,8 @@ class Estimates:
     optimum: Optimum
     checks: tuple[Check, ...]
     way: str
+    unit: float
+    components: tuple[ComponentEstimate, ...]
 
     @property
     def converged(self) -> bool:
@@ -100,19 +125,28 @@ def estimate(
     beta, modes = original_coefficients(problem, solution.beta, solution.b)
     root = np.linalg.solve(solution.fixed_root @ basis.map, np.eye(len(beta)))
     terms = tuple(
-        _term(*parts, theta, sigma) for parts in zip(problem.terms, names, modes, strict=True)
+        term_estimate(*parts, theta, sigma)
+        for parts in zip(problem.terms, names, modes, strict=True)
+    )
+    conditional = ComponentEstimate(
+        "conditional",
+        beta,
+        tuple(x_names[i] for i in basis.kept),
+        sigma**2 * (root @ root.T),
+        basis.kept,
+        tuple(x_names[i] for i in basis.aliased),
     )
     objective = solution.optimum.value
     n_parameters = len(beta) + problem.n_parameters + 1
-    zeros = [(_zero_name(problem, names, zero), zero.slope) for zero in solution.zeros]
+    zeros = [(zero_name(problem.terms, names, zero), zero.slope) for zero in solution.zeros]
     return Estimates(
         reml=problem.reml,
         nobs=problem.n_rows,
         beta=beta,
-        x_names=tuple(x_names[i] for i in basis.kept),
-        vcov=sigma**2 * (root @ root.T),
+        x_names=conditional.x_names,
+        vcov=conditional.vcov,
         kept=basis.kept,
-        aliased=tuple(x_names[i] for i in basis.aliased),
+        aliased=conditional.aliased,
         sigma=sigma,
         theta=np.concatenate([t.theta for t in terms]) if terms else np.empty(0),
         theta_names=tuple(f"{t.group}.{name}" for t in terms for name in t.theta_names),
@@ -133,10 +167,12 @@ def estimate(
             solution.exact,
         ),
         way=problem.plan.way,
+        unit=sigma,
+        components=(conditional,),
     )
 
 
-def _term(
+def term_estimate(
     term: Term, name: TermNames, modes: Floats, theta: Floats, sigma: float
 ) -> RandomTermEstimate:
     factor = _user_factor(term, theta)
@@ -152,6 +188,7 @@ def _term(
         covariance=sigma**2 * (factor @ factor.T),
         modes=modes,
         correlated=term.covariance.correlated,
+        component=name.component,
     )
 
 
@@ -166,9 +203,9 @@ def _cleaned(factor: Floats) -> Floats:
     return np.where(np.abs(factor) <= 1e-12 * rows, 0.0, factor)
 
 
-def _zero_name(problem: Problem, names: Sequence[TermNames], zero: ZeroVariance) -> str:
+def zero_name(terms: Sequence[Term], names: Sequence[TermNames], zero: ZeroVariance) -> str:
     """``sd(Days | Subject)``, or the columns whose combination has no variance."""
-    name, term = names[zero.term], problem.terms[zero.term]
+    name, term = names[zero.term], terms[zero.term]
     # In the user's columns; each share is compared at the size of a unit-sized column.
     along = np.abs(term.map.T @ zero.direction) / np.linalg.norm(term.map, axis=0)
     most = int(along.argmax())

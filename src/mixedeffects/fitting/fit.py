@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from mixedeffects.covariance import build
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.fitting.conditional import ConditionalFactor
 from mixedeffects.fitting.estimates import Estimates, TermNames, estimate, standardized_theta
+from mixedeffects.fitting.objective import AbstractProblem
 from mixedeffects.fitting.problem import Problem, TermArrays, build_problem, with_response
 from mixedeffects.fitting.refusals import (
     LARGEST,
@@ -28,6 +29,9 @@ from mixedeffects.fitting.refusals import (
 from mixedeffects.fitting.solve import Solution, solve
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
+
+if TYPE_CHECKING:
+    from mixedeffects.families import AbstractFamily
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, float], None]
@@ -44,6 +48,18 @@ class Fit:
     problem: Problem
     solution: Solution
     estimates: Estimates
+
+    @property
+    def family(self) -> AbstractFamily:
+        """Gaussian, by the identity."""
+        from mixedeffects.families import build
+
+        return build("gaussian")
+
+    @property
+    def natural_df(self) -> str:
+        """The degrees of freedom that its tests have unless others are asked for."""
+        return "satterthwaite"
 
     @cached_property
     def factor(self) -> ConditionalFactor:
@@ -65,7 +81,7 @@ def fit_design(
         If the model cannot be estimated from these data.
     """
     problem = problem_of(design, reml)
-    solution = solve(problem, _start(problem, start), on_step=progress)
+    solution = solve(problem, checked_start(problem, start), on_step=progress)
     return completed(design, problem, solution)
 
 
@@ -77,7 +93,7 @@ def refit(fit: Fit, y: Any) -> Fit:
     DataError
         If ``y`` is not such numbers.
     """
-    design = replace(fit.design, y=_response(fit.design, y))
+    design = replace(fit.design, y=checked_response(fit.design, y))
     y = _modelled(design)
     problem = with_response(fit.problem, y)
     check_explained(problem, y, design.response)
@@ -95,10 +111,27 @@ def problem_of(design: Design, reml: bool) -> Problem:
     """The design as standardized arrays, if it can be fitted."""
     y = _modelled(design)
     check_magnitudes(design)
+    for random in design.random:
+        check_levels(random, len(y))
+    problem = build_problem(
+        y,
+        design.X,
+        term_arrays(design),
+        reml=reml,
+        weights=design.weights,
+        intercept=design.x_names.index("Intercept") if design.has_intercept else None,
+    )
+    check_size(problem)
+    check_memory(problem)
+    check_explained(problem, y, design.response)
+    return problem
+
+
+def term_arrays(design: Design) -> tuple[TermArrays, ...]:
+    """The random terms; those of one grouping factor share its number."""
     factors: dict[str, int] = {}
     terms = []
     for number, random in enumerate(design.random):
-        check_levels(random, len(y))
         key = random.group if random.matrix is None else f"known {number}"
         terms.append(
             TermArrays(
@@ -111,18 +144,7 @@ def problem_of(design: Design, reml: bool) -> Problem:
                 relationship=random.matrix,
             )
         )
-    problem = build_problem(
-        y,
-        design.X,
-        terms,
-        reml=reml,
-        weights=design.weights,
-        intercept=design.x_names.index("Intercept") if design.has_intercept else None,
-    )
-    check_size(problem)
-    check_memory(problem)
-    check_explained(problem, y, design.response)
-    return problem
+    return tuple(terms)
 
 
 def _modelled(design: Design) -> Floats:
@@ -136,7 +158,8 @@ def _times(random: RandomDesign) -> tuple[float, ...] | None:
     return None if random.positions is None else tuple(map(float, random.positions))
 
 
-def _start(problem: Problem, start: Any) -> Floats | None:
+def checked_start(problem: AbstractProblem, start: Any) -> Floats | None:
+    """Standardized θ (m,) from the user's, or None."""
     if start is None:
         return None
     try:
@@ -158,7 +181,8 @@ def _start(problem: Problem, start: Any) -> Floats | None:
     return theta
 
 
-def _response(design: Design, y: Any) -> Floats:
+def checked_response(design: Design, y: Any) -> Floats:
+    """A new response (n,) of the rows used."""
     try:
         if np.iscomplexobj(y):
             raise TypeError

@@ -125,7 +125,7 @@ def build_problem(
     """
     basis = fixed_basis(X, weights, intercept)
     least_squares, residual, scale = _take_off_least_squares(basis.columns, y, weights)
-    terms, groupings = _group(random)
+    terms, groupings = group_terms(random)
     products = crossproducts(groupings, basis.columns, residual, weights)
     relationships = tuple(g.relationship for g in groupings)
     plan = analyse(products, [r is not None for r in relationships])
@@ -200,7 +200,7 @@ def _take_off_least_squares(
     return coefficients, residual / scale, scale
 
 
-def _group(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], tuple[Grouping, ...]]:
+def group_terms(random: Sequence[TermArrays]) -> tuple[tuple[Term, ...], tuple[Grouping, ...]]:
     terms: list[Term] = []
     columns: dict[int, list[Floats]] = {}
     arrays: dict[int, TermArrays] = {}
@@ -231,8 +231,13 @@ def original_coefficients(problem: Problem, beta: Floats, b: Floats) -> tuple[Fl
 
     From ``Objective.coefficients``: ``beta`` (p,) and ``b`` (q,).
     """
-    modes = []
-    for term in problem.terms:
-        columns = columns_of(problem.plan, term.grouping)[:, term.columns]
-        modes.append(problem.scale * cast(Floats, np.linalg.solve(term.map, b[columns].T).T))
+    modes = [problem.scale * own for own in original_modes(problem.terms, problem.plan, b)]
     return problem.basis.original(problem.least_squares + problem.scale * beta), modes
+
+
+def original_modes(terms: Sequence[Term], plan: Plan, b: Floats) -> list[Floats]:
+    """The modes (L, k) of each term for the user's columns, from ``b`` (q,)."""
+    return [
+        cast(Floats, np.linalg.solve(t.map, b[columns_of(plan, t.grouping)[:, t.columns]].T).T)
+        for t in terms
+    ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError, ModelError
+from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
 from mixedeffects.formula.design import Design
@@ -76,6 +77,15 @@ def check_residual(solution: Solution, name: str) -> None:
             f"The random effects explain the response {name!r} exactly: the residual variance is "
             "not told from rounding. Is the response constant within groups? Then model one row "
             "a group, or leave out the term."
+        )
+
+
+def check_zeros(family: AbstractFamily, response: Response, name: str) -> None:
+    """Refuse a model of zeros for a response that has none."""
+    if "zero_inflation" in family.predictors() and np.all(response.y != 0):
+        raise ModelError(
+            f"The response {name!r} has no zeros, so that nothing can be said of them: leave out "
+            "zero_inflation."
         )
 
 

@@ -20,6 +20,7 @@ from mixedeffects.fitting.boundary import (
 )
 from mixedeffects.fitting.checks import BOUNDARY
 from mixedeffects.fitting.lmm import Objective
+from mixedeffects.fitting.objective import AbstractObjective
 from mixedeffects.fitting.optimize import Evaluation, Optimum, minimize
 from mixedeffects.fitting.problem import Problem
 
@@ -73,21 +74,28 @@ def solve(
     ``exact`` allows the exact Hessian where it is affordable.
     """
     objective = Objective(problem, exact)
-    optimum = _minimize(objective, objective.start() if start is None else start, on_step)
-    if least_deviation(problem, optimum.theta) < SMALL:
-        optimum = _at_boundary(objective, optimum, on_step)
+    optimum = search(objective, objective.start() if start is None else start, on_step)
     return solution_at(objective, optimum)
 
 
+def search(objective: AbstractObjective, start: Floats, on_step: OnStep | None = None) -> Optimum:
+    """Minimize from ``start``: θ (m,), then whatever other parameters the objective has."""
+    optimum = _minimize(objective, start, on_step)
+    if least_deviation(objective.problem, optimum.theta) < SMALL:
+        optimum = _at_boundary(objective, optimum, on_step)
+    return optimum
+
+
 def _minimize(
-    objective: Objective, start: Floats, on_step: OnStep | None, known: float = np.inf
+    objective: AbstractObjective, start: Floats, on_step: OnStep | None, known: float = np.inf
 ) -> Optimum:
     bounds = [t.covariance.lower for t in objective.problem.terms]
     bounded = any(np.isfinite(b).any() for b in bounds)
+    others = len(start) - objective.problem.n_parameters
     optimum = minimize(
         objective,
         start,
-        lower=np.concatenate(bounds) if bounded else None,
+        lower=np.concatenate([*bounds, np.full(others, -np.inf)]) if bounded else None,
         recenter=objective.rotate,
         known=known,
         on_step=on_step,
@@ -103,7 +111,7 @@ def _minimize(
     return replace(optimum, theta=theta, gradient=here.gradient, hessian=here.hessian)
 
 
-def _at_boundary(objective: Objective, optimum: Optimum, on_step: OnStep | None) -> Optimum:
+def _at_boundary(objective: AbstractObjective, optimum: Optimum, on_step: OnStep | None) -> Optimum:
     """Away from saddles and worse optima, then onto the zeros that the likelihood prefers."""
     problem = objective.problem
     for _ in range(3):
@@ -116,7 +124,8 @@ def _at_boundary(objective: Objective, optimum: Optimum, on_step: OnStep | None)
         for size in SIZES:
             if optimum.evaluations > PATIENCE:
                 break
-            start = np.concatenate([size * t.covariance.start() for t in problem.terms])
+            starts = [size * t.covariance.start() for t in problem.terms]
+            start = np.concatenate([*starts, optimum.theta[problem.n_parameters :]])
             other = _minimize(objective, start, on_step, known=optimum.value)
             optimum = _better(optimum, other)
     return _settle(objective, optimum)
@@ -148,7 +157,7 @@ def solution_at(objective: Objective, optimum: Optimum) -> Solution:
     )
 
 
-def _escape(objective: Objective, optimum: Optimum) -> Floats | None:
+def _escape(objective: AbstractObjective, optimum: Optimum) -> Floats | None:
     """A start beside a zero variance with which the likelihood grows, or None."""
     problem, theta, found = objective.problem, optimum.theta.copy(), False
     for zero in zero_variances(objective, optimum.theta):
@@ -169,7 +178,7 @@ def _escape(objective: Objective, optimum: Optimum) -> Floats | None:
     return theta if found else None
 
 
-def _settle(objective: Objective, optimum: Optimum) -> Optimum:
+def _settle(objective: AbstractObjective, optimum: Optimum) -> Optimum:
     """Set to zero the small principal deviations that the likelihood lets go."""
     theta = optimum.theta.copy()
     for term in objective.problem.terms:

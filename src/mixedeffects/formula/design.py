@@ -1,9 +1,9 @@
-"""A formula and data as arrays: `build_design`."""
+"""Formulas and data as arrays: `build_design`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,9 +13,10 @@ from mixedeffects.data.frames import Columns, FrameKind, read_columns
 from mixedeffects.errors import DataError, FormulaError, MissingValueError
 from mixedeffects.formula.effects import RandomDesign, build_random
 from mixedeffects.formula.grammar import ParsedFormula, parse_formula
-from mixedeffects.formula.matrix import MatrixSpec, build_matrix
+from mixedeffects.formula.matrix import build_matrix
+from mixedeffects.formula.response import ResponseArrays, ResponseKind, as_trials, read_response
 from mixedeffects.formula.spec import DesignSpec
-from mixedeffects.formula.terms import formula_columns, has_intercept
+from mixedeffects.formula.terms import has_intercept
 from mixedeffects.formula.tree import Name
 from mixedeffects.formula.values import Values, kind_of, row_numbers
 
@@ -34,6 +35,10 @@ class Design:
     response : str
         Left side of the formula.
     y : ndarray, shape (n,)
+    trials : ndarray, shape (n,), or None
+        Trials behind the counts y of successes.
+    categories : tuple of str
+        Of an ordered response, whose codes y are; of a response of two, failure and success.
     X : ndarray, shape (n, p)
     x_names : tuple of str
         Names of the columns of X.
@@ -58,11 +63,15 @@ class Design:
         The columns used, all rows.
     spec : DesignSpec
         Makes the same design on new data.
+    others : mapping of str to Design
+        The designs of further linear predictors, such as ``"dispersion"``, on the same rows.
     """
 
     formula: str
     response: str
     y: Array = field(repr=False)
+    trials: Array | None = field(repr=False)
+    categories: tuple[str, ...]
     X: Array = field(repr=False)
     x_names: tuple[str, ...]
     has_intercept: bool
@@ -76,6 +85,7 @@ class Design:
     frame: FrameKind = field(repr=False)
     columns: Columns = field(repr=False)
     spec: DesignSpec = field(repr=False)
+    others: Mapping[str, Design] = field(default_factory=dict, repr=False)
 
 
 def build_design(
@@ -87,8 +97,10 @@ def build_design(
     missing: Literal["drop", "error"] = "drop",
     known: Mapping[str, Any] | None = None,
     require_random: bool = True,
+    kind: ResponseKind = "numeric",
+    others: Mapping[str, str] | None = None,
 ) -> Design:
-    """Arrays of a Gaussian mixed model from a formula and data.
+    """Arrays of a mixed model from its formulas and data.
 
     Parameters
     ----------
@@ -103,7 +115,11 @@ def build_design(
     known : mapping of str to matrix, optional
         Matrices that ``known(1 | group, K)`` names, see `known_matrix`.
     require_random : bool
-        Whether a formula without random terms is an error.
+        Whether formulas without any random term are an error.
+    kind : {"numeric", "binomial", "ordinal"}
+        What the response is read as: numbers; successes of trials; codes of categories.
+    others : mapping of str to str
+        One-sided formulas of further linear predictors, such as ``{"dispersion": "~ x"}``.
 
     Returns
     -------
@@ -128,10 +144,17 @@ def build_design(
     array([0, 0, 1, 1], dtype=int32)
     """
     parsed = parse_formula(formula)
-    _check_roles(parsed, require_random)
-    _check_known(parsed, known)
+    further = {name: _one_sided(name, text, parsed) for name, text in (others or {}).items()}
+    _check_roles(parsed, kind)
+    if require_random and not any(p.random for p in (parsed, *further.values())):
+        raise FormulaError(
+            "the formula has no random term: add one, such as (1 | group), or fit a plain"
+            " regression with another package",
+            parsed.text,
+        )
+    _check_known((parsed, *further.values()), known)
     extra = {"weights": weights, "offset": offset}
-    columns = _read(parsed, data, extra)
+    columns = _read((parsed, *further.values()), data, extra)
     arrays = {
         name: row_numbers(name, value, columns.n_rows)
         for name, value in extra.items()
@@ -141,55 +164,94 @@ def build_design(
     rows = np.flatnonzero(complete)
     kept = columns if len(rows) == columns.n_rows else columns.take(rows)
     values = Values(kept, formula, {}, rows=rows)
-    y, response = _response(parsed, values)
+    response = read_response(parsed, values, kind)
+    prior = _weights(_extra("weights", weights, arrays, values), values)
+    if kind == "binomial":
+        response, prior = as_trials(response, prior, parsed)
+    base = _Base(columns, rows, dropped, response, prior)
+    main = _assembled(parsed, values, base, known, _extra("offset", offset, arrays, values), offset)
+    return replace(
+        main,
+        others={
+            name: _assembled(
+                p, Values(kept, p.text, dict(values.levels), rows=rows), base, known, None, None
+            )
+            for name, p in further.items()
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What the designs of all predictors share."""
+
+    columns: Columns
+    rows: NDArray[np.intp]
+    dropped: Mapping[str, int]
+    response: ResponseArrays
+    weights: Array | None
+
+
+def _one_sided(name: str, text: Any, main: ParsedFormula) -> ParsedFormula:
+    if not isinstance(text, str) or not text.strip().startswith("~"):
+        raise FormulaError(
+            f"{name} takes a formula without a left side, such as '~ x', not {text!r}"
+        )
+    return parse_formula(f"{main.response} {text.strip()}")
+
+
+def _assembled(
+    parsed: ParsedFormula,
+    values: Values,
+    base: _Base,
+    known: Mapping[str, Any] | None,
+    given: tuple[str, Array] | None,
+    offset: Any,
+) -> Design:
+    """The design of one predictor; ``given``, its offset argument on the rows used."""
     X, fixed = build_matrix(parsed.fixed_formula, values)
     random = build_random(parsed.random, values, known, {parsed.fixed: (X, fixed)})
     terms = [
         build_matrix(offset_formula, values, f"offset({written})")
         for offset_formula, written in zip(parsed.offset_formulas, parsed.offsets, strict=True)
     ]
-    given = _extra("offset", offset, arrays, values)
     offsets = [*(term[:, 0] for term, _ in terms), *([] if given is None else [given[1]])]
     return Design(
-        formula=formula,
+        formula=parsed.text,
         response=parsed.response,
-        y=y,
+        y=base.response.y,
+        trials=base.response.trials,
+        categories=base.response.categories,
         X=X,
         x_names=fixed.names,
         has_intercept=has_intercept(parsed.fixed_formula),
-        weights=_weights(_extra("weights", weights, arrays, values), values),
+        weights=base.weights,
         offset=np.sum(offsets, axis=0) if offsets else None,
         random=tuple(design for design, _ in random),
-        rows=rows,
-        n_rows=columns.n_rows,
-        dropped=dropped,
+        rows=base.rows,
+        n_rows=base.columns.n_rows,
+        dropped=base.dropped,
         notes=tuple(values.notes.values()),
-        frame=columns.frame,
-        columns=columns,
+        frame=base.columns.frame,
+        columns=base.columns,
         spec=DesignSpec(
             parsed,
-            response,
+            base.response.spec,
             fixed,
             tuple(spec for _, spec in random),
             tuple(spec for _, spec in terms),
             values.levels,
             offset if isinstance(offset, str) else None,
-            "offset" in arrays,
+            given is not None and not isinstance(offset, str),
         ),
     )
 
 
-def _check_roles(parsed: ParsedFormula, require_random: bool) -> None:
-    if not parsed.random and require_random:
+def _check_roles(parsed: ParsedFormula, kind: ResponseKind) -> None:
+    if parsed.cbind is not None and kind != "binomial":
         raise FormulaError(
-            "the formula has no random term: add one, such as (1 | group), or fit a plain"
-            " regression with another package",
-            parsed.text,
-        )
-    if parsed.cbind is not None:
-        raise FormulaError(
-            "cbind(...) is a response of family 'binomial'; a Gaussian model needs a column of"
-            " numbers, such as the proportion",
+            "cbind(...) is a response of family 'binomial' or 'betabinomial'; other families take"
+            " a column of numbers, such as the proportion",
             parsed.text,
             parsed.response_node.position,
         )
@@ -207,20 +269,20 @@ def _check_roles(parsed: ParsedFormula, require_random: bool) -> None:
         raise FormulaError(f"the response {name!r} is also on the right side", parsed.text)
 
 
-def _check_known(parsed: ParsedFormula, known: Mapping[str, Any] | None) -> None:
-    used = {term.argument for term in parsed.random}
+def _check_known(parsed: Sequence[ParsedFormula], known: Mapping[str, Any] | None) -> None:
+    used = {term.argument for one in parsed for term in one.random}
     unused = [name for name in known or () if name not in used]
     if unused:
         raise FormulaError(
             f"the known matrix {unused[0]!r} is given, but no term names it: write"
             f" known(1 | group, {unused[0]})",
-            parsed.text,
+            parsed[0].text,
         )
 
 
-def _read(parsed: ParsedFormula, data: Any, extra: Mapping[str, Any]) -> Columns:
-    names = [*parsed.columns, *(v for v in extra.values() if isinstance(v, str))]
-    return read_columns(data, names)
+def _read(parsed: Sequence[ParsedFormula], data: Any, extra: Mapping[str, Any]) -> Columns:
+    names = [name for one in parsed for name in one.columns]
+    return read_columns(data, [*names, *(v for v in extra.values() if isinstance(v, str))])
 
 
 def _complete(
@@ -247,27 +309,6 @@ def _complete(
         counts = ", ".join(f"{name!r} ({count})" for name, count in dropped.items())
         raise DataError(f"No row is without missing values: they are in {counts}.")
     return complete, dropped
-
-
-def _response(parsed: ParsedFormula, values: Values) -> tuple[Array, MatrixSpec | str]:
-    """The response (n,) and how it is made: a column's name where it is nothing else."""
-    (formula,) = parsed.response_formulas
-    for name in formula_columns([formula]):
-        column = values.columns[name]
-        if column.kind == "categorical":
-            way_out = (
-                "For a Gaussian model of 0 and 1 convert it to numbers; for a proportion use"
-                " family 'binomial'."
-                if column.dtype_kind == "boolean"
-                else "A response must be numbers: convert it first."
-            )
-            raise DataError(f"The response column {name!r} holds {kind_of(column)}. {way_out}")
-        values.check_finite(name)
-    if isinstance(parsed.response_node, Name):
-        name = parsed.response_node.value
-        return values.columns[name].values.copy(), name
-    matrix, spec = build_matrix(formula, values, f"The response {parsed.response!r}")
-    return matrix[:, 0], spec
 
 
 def _extra(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.uncertainty import Uncertainty, uncertainty
 
 Floats = NDArray[np.float64]
@@ -142,7 +143,7 @@ def _mean(squares: Floats) -> float:
     return float(squares.mean()) if len(squares) else float("nan")
 
 
-def freedom(fit: Fit, method: str) -> AbstractFreedom:
+def freedom(fit: Fit | GeneralFit, method: str) -> AbstractFreedom:
     """The degrees of freedom of a method for a fit.
 
     Raises
@@ -151,13 +152,18 @@ def freedom(fit: Fit, method: str) -> AbstractFreedom:
         For a method that is not known, or that does not apply to the fit.
     """
     estimates = fit.estimates
-    if method == "satterthwaite":
+    if method in ("satterthwaite", "kenward-roger") and isinstance(fit, GeneralFit):
+        raise ModelError(
+            f"df={method!r} is for Gaussian models, whose residual variance is estimated: use "
+            "df='asymptotic' (z tests)."
+        )
+    if method == "satterthwaite" and isinstance(fit, Fit):
         return Satterthwaite(estimates.beta, estimates.vcov, uncertainty(fit))
     if method == "residual":
         return Constant(estimates.beta, estimates.vcov, float(estimates.nobs - len(estimates.beta)))
     if method == "asymptotic":
         return Asymptotic(estimates.beta, estimates.vcov, np.inf)
-    if method == "kenward-roger":
+    if method == "kenward-roger" and isinstance(fit, Fit):
         from mixedeffects.inference.kenward_roger import kenward_roger
 
         return kenward_roger(fit)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.estimates import Estimates
+from mixedeffects.fitting.estimates import ComponentEstimate, Estimates
 from mixedeffects.inference.freedom import AbstractFreedom
 
 Floats = NDArray[np.float64]
@@ -14,25 +17,44 @@ Floats = NDArray[np.float64]
 
 def coefficient_table(
     estimates: Estimates, freedom: AbstractFreedom, level: float = 0.95
-) -> dict[str, object]:
-    """Columns of the table of fixed effects.
+) -> dict[str, Any]:
+    """Columns of the table of coefficients of all linear predictors.
 
-    ``term estimate std_error statistic df p_value conf_low conf_high``; the statistic is z
-    for infinite degrees of freedom and t otherwise.
+    ``term estimate std_error statistic df p_value conf_low conf_high``, after ``component``
+    where there are several predictors; the statistic is z for infinite degrees of freedom and
+    t otherwise.
 
     Raises
     ------
     ModelError
         For a level outside (0, 1).
     """
-    p = len(estimates.beta)
+    parts = [component_table(own, freedom, level) for own in estimates.components]
+    if len(parts) == 1:
+        return parts[0]
+    sizes = [len(own.beta) for own in estimates.components]
+    names = np.array([own.name for own in estimates.components], dtype=object)
+    joined: dict[str, Any] = {
+        name: np.concatenate([np.asarray(p[name]) for p in parts]) for name in parts[0]
+    }
+    joined["term"] = [term for part in parts for term in part["term"]]
+    return {"component": list(np.repeat(names, sizes)), **joined}
+
+
+def component_table(
+    component: ComponentEstimate, freedom: AbstractFreedom, level: float
+) -> dict[str, Any]:
+    """The same columns of one predictor; ``freedom`` is that of the conditional one."""
+    p = len(component.beta)
+    if component.name != "conditional":
+        freedom = replace(freedom, beta=component.beta, covariance=component.vcov)
     columns = linear_functions(freedom, np.eye(p), np.zeros(p), level)
-    return {"term": list(estimates.x_names), **columns}
+    return {"term": list(component.x_names), **columns}
 
 
 def linear_functions(
     freedom: AbstractFreedom, L: Floats, rhs: Floats, level: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Tests of each row of Lβ = rhs, L (r, p), with intervals of Lβ."""
     check_level(level)
     estimate = L @ freedom.beta

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,9 +11,14 @@ import numpy as np
 
 from mixedeffects import saving
 from mixedeffects.errors import DataError, ModelError
+from mixedeffects.families import AbstractFamily, ZeroInflated
+from mixedeffects.families import build as build_family
 from mixedeffects.fitting.fit import completed, fit_design, problem_of
+from mixedeffects.fitting.general_fit import fit_general
 from mixedeffects.formula.design import build_design
 from mixedeffects.formula.grammar import parse_formula
+from mixedeffects.model.generalized import GeneralizedFit
+from mixedeffects.model.linear import LinearFit
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.options import OnCheck, check_option, judged
 
@@ -22,7 +27,7 @@ def fit(
     formula: str,
     data: Any,
     *,
-    family: str = "gaussian",
+    family: str | AbstractFamily = "gaussian",
     reml: bool | None = None,
     weights: Any = None,
     offset: Any = None,
@@ -81,18 +86,32 @@ def fit(
     >>> round(fit.objective, 4)
     1743.6283
     """
-    _refuse(family, dispersion, zero_inflation, residual, quadrature)
+    kind = build_family(family)
+    given = {"dispersion": dispersion, "zero_inflation": zero_inflation}
+    others = {name: text for name, text in given.items() if text is not None}
+    general = bool(others) or kind != build_family("gaussian")
+    _refuse(kind, others, reml, residual, quadrature)
     check_option("on_check", on_check, ("warn", "error", "ignore"))
     _check_switches(reml, progress)
     check_option("missing", missing, ("drop", "error"))
-    known = _known_matrices(formula, data, sys._getframe(1))
+    known = _known_matrices((formula, *others.values()), data, sys._getframe(1))
     if known and isinstance(data, Mapping):
         data = {name: values for name, values in data.items() if name not in known}
     design = build_design(
-        formula, data, weights=weights, offset=offset, missing=missing, known=known
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        missing=missing,
+        known=known,
+        kind=kind.response_kind,
+        others=others,
     )
+    if general:
+        whole = ZeroInflated(kind) if "zero_inflation" in others else kind
+        return GeneralizedFit(judged(fit_general(design, whole, start, progress), on_check))
     fitted = fit_design(design, reml is None or bool(reml), start, progress)
-    return MixedFit(judged(fitted, on_check))
+    return LinearFit(judged(fitted, on_check))
 
 
 def load(path: str | Path) -> MixedFit:
@@ -106,29 +125,29 @@ def load(path: str | Path) -> MixedFit:
     """
     saved = saving.read(path)
     problem = problem_of(saved.design, saved.reml)
-    return MixedFit(completed(saved.design, problem, saving.resume(problem, saved)))
+    return LinearFit(completed(saved.design, problem, saving.resume(problem, saved)))
 
 
 # -- steps of fit() ------------------------------------------------------------------------
 
 
 def _refuse(
-    family: Any, dispersion: Any, zero_inflation: Any, residual: Any, quadrature: int
+    family: AbstractFamily, others: Mapping[str, str], reml: Any, residual: Any, quadrature: int
 ) -> None:
-    if family != "gaussian":
-        raise ModelError(f"family={family!r} is not available in this version: only 'gaussian' is.")
-    for name, value in (
-        ("dispersion", dispersion),
-        ("zero_inflation", zero_inflation),
-        ("residual", residual),
-    ):
-        if value is not None:
-            raise ModelError(f"{name}={value!r} is not available in this version: leave it out.")
-    if quadrature != 1:
+    if residual is not None:
+        raise ModelError(f"residual={residual!r} is not available in this version: leave it out.")
+    if "dispersion" in others and not family.has_dispersion:
         raise ModelError(
-            "quadrature applies to families whose likelihood is an integral without a closed "
-            "form; a Gaussian model's is exact: leave quadrature out."
+            f"Family {family.name!r} has no dispersion that a formula could describe: leave out "
+            "dispersion=, or choose a family that has one, such as 'nbinom2' or 'betabinomial'."
         )
+    if reml and (others or family.name != "gaussian" or family.link != "identity"):
+        raise ModelError(
+            "reml=True is for Gaussian models with one residual variance: leave it out for "
+            "maximum likelihood."
+        )
+    if quadrature != 1:
+        raise ModelError(f"quadrature={quadrature!r} is not available in this version.")
 
 
 def _check_switches(reml: Any, progress: Any) -> None:
@@ -140,9 +159,10 @@ def _check_switches(reml: Any, progress: Any) -> None:
         )
 
 
-def _known_matrices(formula: str, data: Any, caller: Any) -> dict[str, Any] | None:
+def _known_matrices(formulas: Sequence[str], data: Any, caller: Any) -> dict[str, Any] | None:
     """Relationship matrices that the formula names: entries of a dict, else the caller's."""
-    names = {t.argument for t in parse_formula(formula).random if t.argument is not None}
+    parsed = [parse_formula(f if i == 0 else f"y {f}") for i, f in enumerate(formulas)]
+    names = {t.argument for p in parsed for t in p.random if t.argument is not None}
     found = {}
     for name in names:
         if isinstance(data, Mapping) and name in data:

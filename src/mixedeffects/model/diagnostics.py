@@ -9,6 +9,7 @@ from mixedeffects.effects.conditional_aic import ConditionalAIC, conditional_aic
 from mixedeffects.effects.leverage import leverage
 from mixedeffects.effects.simulated_residuals import SimulatedResiduals, simulated_residuals
 from mixedeffects.errors import ModelError
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.streams import Seed
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.options import check_option
@@ -17,6 +18,8 @@ from mixedeffects.model.values import Values
 
 class Diagnostics(Values):
     """Explained variance, conditional AIC, residual tests, leverage and influence."""
+
+    _fit: Fit
 
     def r2(
         self,

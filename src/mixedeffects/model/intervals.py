@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixedeffects.errors import ModelError
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.bootstrap import bootstrap_intervals
 from mixedeffects.inference.intervals import interval_table, profile_intervals, wald_intervals
 from mixedeffects.inference.parameters import chosen, natural_parameters
@@ -19,11 +20,13 @@ from mixedeffects.model.values import Values
 class Intervals(Values):
     """Wald, profile and bootstrap intervals."""
 
+    _fit: Fit
+
     def confint(
         self,
         method: str = "wald",
         level: float = 0.95,
-        df: str = "satterthwaite",
+        df: str | None = None,
         parameters: str | Sequence[str] | None = None,
         n: int | None = None,
         seed: Seed = None,
@@ -125,8 +128,8 @@ class Intervals(Values):
         return profile_curves(self._fit, chosen(natural_parameters(self._fit), parameters))
 
 
-def _refuse_freedom(method: str, df: str) -> None:
-    if df != "satterthwaite":
+def _refuse_freedom(method: str, df: str | None) -> None:
+    if df is not None:
         raise ModelError(
             f"df={df!r} belongs to Wald intervals; method={method!r} needs no degrees of freedom: "
             "leave df out."

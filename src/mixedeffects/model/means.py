@@ -9,6 +9,7 @@ from mixedeffects.effects.means.averages import Weights
 from mixedeffects.effects.means.means import MarginalMeans, NotEstimable, Request, Scale
 from mixedeffects.effects.means.means import marginal_means as marginal_means_of
 from mixedeffects.effects.means.slopes import slopes as slopes_of
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.freedom import Method
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.options import check_option
@@ -18,6 +19,8 @@ from mixedeffects.model.values import Values
 class Means(Values):
     """Marginal means and slopes."""
 
+    _fit: Fit
+
     def emmeans(
         self,
         specs: str | Sequence[str],
@@ -25,7 +28,7 @@ class Means(Values):
         *,
         at: Mapping[str, Any] | None = None,
         weights: Weights = "equal",
-        df: Method = "satterthwaite",
+        df: Method | None = None,
         level: float = 0.95,
         scale: Scale = "link",
         not_estimable: NotEstimable = "error",
@@ -106,7 +109,7 @@ class Means(Values):
         *,
         at: Mapping[str, Any] | None = None,
         weights: Weights = "equal",
-        df: Method = "satterthwaite",
+        df: Method | None = None,
         level: float = 0.95,
         not_estimable: NotEstimable = "error",
     ) -> MarginalMeans:

@@ -1,23 +1,15 @@
-"""MixedFit, where a user meets everything."""
+"""MixedFit, where a user meets everything: what all kinds of fits have in common."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 
-from mixedeffects import saving
-from mixedeffects.effects.residuals import residuals
-from mixedeffects.model.diagnostics import Diagnostics
-from mixedeffects.model.intervals import Intervals
-from mixedeffects.model.means import Means
-from mixedeffects.model.resampling import Resampling
-from mixedeffects.model.rows import Rows
 from mixedeffects.model.tables import Tables
-from mixedeffects.model.tests import Tests
-from mixedeffects.model.variance import VarianceTests
-from mixedeffects.show.summary import Summary, summarize
+from mixedeffects.show.summary import Summary
 
 
-class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling):
+class MixedFit(Tables):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes
@@ -28,7 +20,7 @@ class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics
     beta : (p,) fixed effects, named by ``fixef()``.
     theta : (m,) relative covariance parameters, terms by decreasing number of levels.
     sigma : float
-        Residual standard deviation.
+        Residual standard deviation; of another family, its dispersion parameter.
     loglik : float
         Log-likelihood, restricted for REML.
     objective : float
@@ -49,7 +41,8 @@ class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics
         Number of levels of each grouping factor.
     """
 
-    def summary(self, df: str = "satterthwaite", level: float = 0.95) -> Summary:
+    @abstractmethod
+    def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
         """Everything at a glance: prints as text, shows as HTML in a notebook.
 
         Parameters
@@ -57,12 +50,11 @@ class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics
         df, level
             Of the tests and intervals, as in ``fixef``.
         """
-        scaled = residuals(self._fit, "scaled")
-        return summarize(self.design, self.estimates, scaled, self._freedom(df), level)
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
+    @abstractmethod
     def save(self, path: str | Path) -> None:
         """Write the fit to one file, with the columns it needs; ``load`` reads it again.
 
@@ -71,4 +63,3 @@ class MixedFit(Tables, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics
         OSError
             If the file cannot be written; one that was there stays as it was.
         """
-        saving.write(path, saving.SavedFit(self.design, self.reml, self.optimum))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 
+AnyFit = TypeVar("AnyFit", Fit, GeneralFit)
 OnCheck = Literal["warn", "error", "ignore"]
 
 
@@ -17,7 +19,7 @@ def check_option(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
         raise ModelError(f"{name}={value!r} is not one of {listed}.")
 
 
-def judged(fit: Fit, on_check: OnCheck) -> Fit:
+def judged(fit: AnyFit, on_check: OnCheck) -> AnyFit:
     """The fit, after what its user wants done where the certificate does not hold."""
     failed = [check for check in fit.estimates.checks if not check.passed]
     if failed and on_check != "ignore":

@@ -19,6 +19,8 @@ from mixedeffects.model.values import Values
 class Resampling(Values):
     """The estimates on data drawn anew."""
 
+    _fit: Fit
+
     def bootstrap(
         self,
         n: int = 1000,

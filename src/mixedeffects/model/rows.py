@@ -12,7 +12,7 @@ from mixedeffects.effects.quantiles import quantile_residuals
 from mixedeffects.effects.residuals import Kind, residuals
 from mixedeffects.effects.rows import NewLevels, new_rows, own_rows
 from mixedeffects.effects.simulate import simulate
-from mixedeffects.fitting.fit import refit
+from mixedeffects.fitting.fit import Fit, refit
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.options import OnCheck, check_option, judged
 from mixedeffects.model.values import Floats, Values
@@ -20,6 +20,8 @@ from mixedeffects.model.values import Floats, Values
 
 class Rows(Values):
     """Fitted values, residuals, predictions, simulated responses."""
+
+    _fit: Fit
 
     def fitted(self) -> Any:
         """Xβ̂ + Zb̂ + offset of the rows used; a Series with their labels for pandas data."""

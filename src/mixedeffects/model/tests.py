@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.anova import anova_table
 from mixedeffects.inference.hypotheses import LinearTest, linear_test
 from mixedeffects.model.options import check_option
@@ -13,10 +14,12 @@ from mixedeffects.model.values import Values
 class Tests(Values):
     """Linear hypotheses and analysis of variance."""
 
+    _fit: Fit
+
     def test(
         self,
         L: Any,
-        df: str = "satterthwaite",  # noqa: PT028
+        df: str | None = None,  # noqa: PT028
         rhs: Any = 0.0,  # noqa: PT028
         level: float = 0.95,  # noqa: PT028
     ) -> LinearTest:
@@ -60,7 +63,7 @@ class Tests(Values):
         """
         return linear_test(self._fit, self._freedom(df), L, rhs, level)
 
-    def anova(self, type: Literal[1, 2, 3] = 3, df: str = "satterthwaite") -> Any:
+    def anova(self, type: Literal[1, 2, 3] = 3, df: str | None = None) -> Any:
         """Table of tests of the terms of the fixed part.
 
         Parameters

@@ -13,6 +13,7 @@ from mixedeffects.data.frames import make_table
 from mixedeffects.fitting.checks import Check
 from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.optimize import Optimum
 from mixedeffects.formula.design import Design
 from mixedeffects.inference.freedom import AbstractFreedom, freedom
@@ -23,9 +24,9 @@ Floats = NDArray[np.float64]
 class Values:
     """The values of a fit."""
 
-    family = "gaussian"
+    _fit: Fit | GeneralFit
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, fit: Fit | GeneralFit) -> None:
         self._fit = fit
         self._freedoms: dict[str, AbstractFreedom] = {}
 
@@ -43,6 +44,11 @@ class Values:
     @property
     def estimates(self) -> Estimates:
         return self._fit.estimates
+
+    @property
+    def family(self) -> str:
+        """Name of the family."""
+        return self._fit.family.name
 
     @property
     def formula(self) -> str:
@@ -111,7 +117,9 @@ class Values:
     def _table(self, columns: Mapping[str, Any]) -> Any:
         return make_table(columns, self.design.frame)
 
-    def _freedom(self, df: str) -> AbstractFreedom:
+    def _freedom(self, df: str | None) -> AbstractFreedom:
+        """A method's degrees of freedom; the kind of model's own for None."""
+        df = self._fit.natural_df if df is None else df
         if df not in self._freedoms:
             self._freedoms[df] = freedom(self._fit, df)
         return self._freedoms[df]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mixedeffects.errors import ModelError
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.streams import Seed
 from mixedeffects.inference.variance_tests import Method, variance_tests
 from mixedeffects.model.options import check_option
@@ -19,6 +20,8 @@ METHODS = ("auto", "asymptotic", "exact", "bootstrap")
 
 class VarianceTests(Values):
     """Whether random effects are needed."""
+
+    _fit: Fit
 
     def test_random(
         self,

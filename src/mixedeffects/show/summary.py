@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.checks import Check
-from mixedeffects.fitting.estimates import Estimates
+from mixedeffects.fitting.estimates import ComponentEstimate, Estimates
 from mixedeffects.formula.design import Design
 from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.show import formats
@@ -20,6 +21,14 @@ from mixedeffects.show.tables import Table, fixed_table, random_table, residual_
 __all__ = ["Summary", "summarize"]
 
 Floats = NDArray[np.float64]
+
+_CAPTIONS = {
+    "conditional": "Fixed effects",
+    "dispersion": "Dispersion, on the log scale",
+    "zero_inflation": "Zero inflation, on the logit scale",
+    "threshold": "Thresholds",
+    "shape": "Shape",
+}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -63,6 +72,7 @@ def summarize(
     residuals: Floats,
     freedom: AbstractFreedom,
     level: float = 0.95,
+    family: AbstractFamily | None = None,
 ) -> Summary:
     """Summarize a fit.
 
@@ -76,20 +86,49 @@ def summarize(
         Of the tests and intervals of the fixed effects.
     level
         Of the intervals.
+    family
+        Of a generalized model.
     """
+    random = [r for own in (design, *design.others.values()) for r in own.random]
     return Summary(
-        title=f"Linear mixed model by {'REML' if estimates.reml else 'maximum likelihood'}",
+        title=_title(estimates, family),
         formula=design.formula,
-        facts=tuple(_facts(design, estimates)),
+        facts=(*_model_facts(design, estimates, family), *_facts(design, estimates)),
         tables=(
             residual_table(residuals),
-            random_table(design, estimates),
-            fixed_table(estimates, freedom, level),
+            random_table(random, estimates, residual=family is None),
+            *(
+                fixed_table(component, freedom, level, _CAPTIONS[component.name])
+                for component in estimates.components
+                if not _is_constant_dispersion(component)
+            ),
         ),
         notes=tuple(_notes(design, estimates)),
         certificate=tuple(_certificate(estimates)),
         converged=estimates.converged,
     )
+
+
+def _title(estimates: Estimates, family: AbstractFamily | None) -> str:
+    if family is None:
+        return f"Linear mixed model by {'REML' if estimates.reml else 'maximum likelihood'}"
+    return "Generalized linear mixed model by maximum likelihood (Laplace approximation)"
+
+
+def _model_facts(
+    design: Design, estimates: Estimates, family: AbstractFamily | None
+) -> Iterator[tuple[str, str]]:
+    if family is None:
+        return
+    yield "Family", f"{family.name}, {family.link} link"
+    for name, own in design.others.items():
+        yield name.replace("_", " ").capitalize(), f"~{own.formula.partition('~')[2]}"
+    if any(_is_constant_dispersion(component) for component in estimates.components):
+        yield "Dispersion", f"{estimates.sigma:.6g}"
+
+
+def _is_constant_dispersion(component: ComponentEstimate) -> bool:
+    return component.name == "dispersion" and component.x_names == ("Intercept",)
 
 
 def _facts(design: Design, estimates: Estimates) -> Iterator[tuple[str, str]]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.random import correlations
-from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
-from mixedeffects.formula.design import Design
+from mixedeffects.fitting.estimates import ComponentEstimate, Estimates, RandomTermEstimate
+from mixedeffects.formula.effects import RandomDesign
 from mixedeffects.inference.freedom import AbstractFreedom
-from mixedeffects.inference.wald import coefficient_table
+from mixedeffects.inference.wald import component_table
 from mixedeffects.show import formats
 
 __all__ = ["Table", "fixed_table", "random_table", "residual_table"]
@@ -25,6 +24,7 @@ _COEFFICIENTS = 40
 _DEVIATIONS = 20
 _CORRELATIONS = 5
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
+_COMPONENTS = {"dispersion": "dispersion", "zero_inflation": "zero inflation"}
 _TESTS = {
     "satterthwaite": "t tests: Satterthwaite's degrees of freedom",
     "kenward-roger": "t tests: Kenward-Roger's degrees of freedom and standard errors",
@@ -63,10 +63,12 @@ def residual_table(residuals: Floats) -> Table:
     return Table("Scaled residuals", ("Min", "25%", "Median", "75%", "Max"), (cells,), 0)
 
 
-def fixed_table(estimates: Estimates, freedom: AbstractFreedom, level: float) -> Table:
-    """Fixed effects with tests and intervals."""
-    columns: dict[str, Any] = coefficient_table(estimates, freedom, level)
-    shown = min(len(estimates.beta), _COEFFICIENTS)
+def fixed_table(
+    component: ComponentEstimate, freedom: AbstractFreedom, level: float, caption: str
+) -> Table:
+    """Coefficients of one predictor with tests and intervals; ``caption``, what they are."""
+    columns = component_table(component, freedom, level)
+    shown = min(len(component.beta), _COEFFICIENTS)
     degrees = columns["df"][:shown]
     exact = freedom.name == "asymptotic"
     decimals = formats.places(columns["std_error"][:shown])
@@ -82,29 +84,33 @@ def fixed_table(estimates: Estimates, freedom: AbstractFreedom, level: float) ->
     header += [f"{50 - 50 * level:.4g}%", f"{50 + 50 * level:.4g}%"]
     kept = [i for i in range(len(header)) if header[i] != "df" or not exact]
     rows = tuple(zip(*(cells[i] for i in kept), strict=True))
-    more = len(estimates.beta) - shown
+    more = len(component.beta) - shown
     notes = (f"{formats.counted(more, 'coefficient')} more: fit.fixef()",) if more else ()
     notes = notes if shown else ("none",)
-    caption = f"Fixed effects ({_TESTS[freedom.name]}, {100 * level:g}% intervals)"
+    caption = f"{caption} ({_TESTS[freedom.name]}, {100 * level:g}% intervals)"
     return Table(caption, tuple(header[i] for i in kept), rows, 1, notes)
 
 
 # -- random effects ------------------------------------------------------------------------
 
 
-def random_table(design: Design, estimates: Estimates) -> Table:
-    """Variances, standard deviations and correlations, each structure by its parameters."""
+def random_table(
+    random: Sequence[RandomDesign], estimates: Estimates, residual: bool = True
+) -> Table:
+    """Variances, standard deviations and correlations, each structure by its parameters.
+
+    ``random``: the terms' designs; ``residual``: whether a residual variance stands below.
+    """
     blocks = [
-        _term_rows(term, random.positions)
-        for term, random in zip(estimates.terms, design.random, strict=True)
+        _term_rows(term, own.positions) for term, own in zip(estimates.terms, random, strict=True)
     ]
     width = max((len(r.correlations) for block in blocks for r in block), default=0)
     rows = [row for block in blocks for row in block]
-    sds = [row.sd for row in rows] + [estimates.sigma]
+    sds = [row.sd for row in rows] + [estimates.sigma] * residual
     deviations, variances = formats.sizes(sds), formats.sizes([s * s for s in sds])
-    labels = [(row.group, row.name) for row in rows] + [("Residual", "")]
+    labels = [(row.group, row.name) for row in rows] + [("Residual", "")] * residual
     tails = [row.correlations + ("",) * (width - len(row.correlations)) for row in rows]
-    tails.append(("",) * width)
+    tails += [("",) * width] * residual
     cells = tuple(
         (*label, variance, deviation, *tail)
         for label, variance, deviation, tail in zip(
@@ -112,7 +118,7 @@ def random_table(design: Design, estimates: Estimates) -> Table:
         )
     )
     header = ("Group", "Term", "Variance", "Std. dev.", *_correlation_header(width))
-    return Table("Random effects", header, cells, 2, tuple(_random_notes(design, estimates)))
+    return Table("Random effects", header, cells, 2, tuple(_random_notes(random, estimates)))
 
 
 def _correlation_header(width: int) -> tuple[str, ...]:
@@ -132,6 +138,8 @@ class _Row:
 def _term_rows(term: RandomTermEstimate, positions: Floats | None) -> list[_Row]:
     sds = np.sqrt(np.diagonal(term.covariance))
     group = term.group if term.structure == "us" else f"{term.group} ({term.structure})"
+    if term.component != "conditional":
+        group = f"{group}, {_COMPONENTS[term.component]}"
     k = len(sds)
     if term.structure in ("id", "homcs", "ar1") and k > 1:
         name = f"each of {k}: {term.names[0]}, ..., {term.names[-1]}"
@@ -173,9 +181,9 @@ def _first_known(values: Sequence[float] | Floats) -> float:
     return next((float(v) for v in values if not np.isnan(v)), float("nan"))
 
 
-def _random_notes(design: Design, estimates: Estimates) -> Iterator[str]:
+def _random_notes(designs: Sequence[RandomDesign], estimates: Estimates) -> Iterator[str]:
     meanings: dict[str, None] = {}
-    for term, random in zip(estimates.terms, design.random, strict=True):
+    for term, random in zip(estimates.terms, designs, strict=True):
         k = len(term.names)
         compressed = term.structure in ("id", "homcs", "ar1")
         if k > _DEVIATIONS and not compressed:

@@ -1,0 +1,25 @@
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+Longs = NDArray[np.int64]
+
+def add_levels(
+    codes: Ints,
+    left: Floats,
+    right: Floats,
+    weights: Floats,
+    starts: Longs,
+    stride: int,
+    out: Floats,
+) -> None: ...
+def add_pairs(
+    starts: Longs,
+    flipped: NDArray[np.uint8],
+    left: Floats,
+    right: Floats,
+    weights: Floats,
+    out: Floats,
+) -> None: ...
+def gather(codes: Ints, values: Floats, levels: Floats, out: Floats) -> None: ...

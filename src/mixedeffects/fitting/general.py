@@ -1,0 +1,116 @@
+"""A generalized linear mixed model as standardized arrays, before anything is estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.algebra.cholesky import Plan, analyse
+from mixedeffects.algebra.crossproducts import Grouping, crossproducts
+from mixedeffects.algebra.standardize import FixedBasis, fixed_basis
+from mixedeffects.families.base import AbstractFamily
+from mixedeffects.families.response import Response
+from mixedeffects.fitting.problem import Term, TermArrays, group_terms
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """One linear predictor, Xβ + Zb + offset.
+
+    ``basis`` of its X, of which the first ``dropped`` columns were left out; ``offset`` (n,) or
+    None; ``first``, its first coefficient in β.
+    """
+
+    name: str
+    basis: FixedBasis
+    dropped: int
+    offset: Floats | None
+    first: int
+
+    @property
+    def coefficients(self) -> slice:
+        """Its place in β."""
+        return slice(self.first, self.first + self.basis.columns.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorArrays:
+    """A linear predictor as given: X (n, p), offset, intercept's column, random terms.
+
+    ``dropped``: how many columns before those of X are left out.
+    """
+
+    name: str
+    X: Floats
+    dropped: int
+    offset: Floats | None
+    intercept: int | None
+    random: tuple[TermArrays, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralProblem:
+    """What the marginal likelihood of a generalized model needs.
+
+    ``weights`` (n,) prior weights or None; ``predictors``, the family's, in its order, then
+    its extra parameters as predictors of one constant; ``terms`` with their ``groupings``,
+    ``predictor`` (F,) the predictor of each grouping; ``plan`` of the factor.
+    """
+
+    family: AbstractFamily
+    response: Response
+    weights: Floats | None
+    predictors: tuple[Predictor, ...]
+    terms: tuple[Term, ...]
+    groupings: tuple[Grouping, ...]
+    predictor: tuple[int, ...]
+    plan: Plan
+    n_rows: int
+    n_parameters: int
+    n_fixed: int
+
+    @property
+    def curved(self) -> tuple[int, ...]:
+        """The predictors that carry random effects."""
+        return tuple(sorted(set(self.predictor)))
+
+
+def build_general(
+    family: AbstractFamily,
+    response: Response,
+    predictors: Sequence[PredictorArrays],
+    weights: Floats | None = None,
+) -> GeneralProblem:
+    """Standardize the predictors' columns and analyse the pattern of their levels."""
+    made: list[Predictor] = []
+    random: list[TermArrays] = []
+    owner: list[int] = []
+    first = 0
+    for number, given in enumerate(predictors):
+        basis = fixed_basis(given.X, weights, given.intercept)
+        made.append(Predictor(given.name, basis, given.dropped, given.offset, first))
+        first += basis.columns.shape[1]
+        random += given.random
+        owner += [number] * len(given.random)
+    terms, groupings = group_terms(random)
+    n = len(predictors[0].X)
+    products = crossproducts(groupings, np.empty((n, 0)), np.zeros(n))
+    place = dict(zip((t.grouping for t in terms), owner, strict=True))
+    return GeneralProblem(
+        family=family,
+        response=response,
+        weights=weights,
+        predictors=tuple(made),
+        terms=terms,
+        groupings=groupings,
+        predictor=tuple(place[f] for f in range(len(groupings))),
+        plan=analyse(products, [g.relationship is not None for g in groupings]),
+        n_rows=n,
+        n_parameters=sum(t.covariance.n_parameters for t in terms),
+        n_fixed=first,
+    )

@@ -1,0 +1,117 @@
+"""The fit of a generalized model: from its designs to estimates in the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.families import AbstractFamily, Response
+from mixedeffects.fitting.estimates import Estimates
+from mixedeffects.fitting.fit import checked_response, checked_start, term_arrays
+from mixedeffects.fitting.general import GeneralProblem, PredictorArrays, build_general
+from mixedeffects.fitting.general_conditional import GeneralConditional
+from mixedeffects.fitting.general_estimates import general_estimate
+from mixedeffects.fitting.general_solve import GeneralSolution, solve_general
+from mixedeffects.fitting.refusals import check_magnitudes, check_zeros
+from mixedeffects.formula.design import Design
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class GeneralFit:
+    """Everything that is known of a generalized fit.
+
+    ``design`` is the conditional predictor's, with those of the others.
+    """
+
+    design: Design
+    family: AbstractFamily
+    problem: GeneralProblem
+    solution: GeneralSolution
+    estimates: Estimates
+
+    @property
+    def natural_df(self) -> str:
+        """The degrees of freedom that its tests have unless others are asked for."""
+        return "asymptotic"
+
+    @cached_property
+    def factor(self) -> GeneralConditional:
+        """The factored system at the optimum, made when first asked for."""
+        return GeneralConditional(self.problem, self.solution)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "factor"}
+
+
+def fit_general(
+    design: Design, family: AbstractFamily, start: Any = None, progress: Progress | None = None
+) -> GeneralFit:
+    """Fit designs with a family; ``start`` is θ (m,) of the user's columns, or None.
+
+    Raises
+    ------
+    DataError, ModelError
+        If the family cannot have produced the response, or the model cannot be estimated.
+    """
+    problem = general_problem_of(design, family)
+    theta = checked_start(problem, start)
+    return completed_general(
+        design, family, problem, solve_general(problem, theta, on_step=progress)
+    )
+
+
+def refit_general(fit: GeneralFit, y: Any) -> GeneralFit:
+    """The same model of another response: nobs values, or one for each row of the data."""
+    design = replace(fit.design, y=checked_response(fit.design, y))
+    problem = replace(fit.problem, response=_response(design, fit.family))
+    start = fit.solution.optimum.theta[: problem.n_parameters]
+    return completed_general(design, fit.family, problem, solve_general(problem, start))
+
+
+def completed_general(
+    design: Design, family: AbstractFamily, problem: GeneralProblem, solution: GeneralSolution
+) -> GeneralFit:
+    """A solution with its estimates in the user's units and names."""
+    estimates = general_estimate(problem, solution, design, family)
+    return GeneralFit(design, family, problem, solution, estimates)
+
+
+def general_problem_of(design: Design, family: AbstractFamily) -> GeneralProblem:
+    """The designs as standardized arrays, one predictor after the other."""
+    response = _response(design, family)
+    check_zeros(family, response, design.response)
+    predictors = []
+    for name in family.predictors():
+        own = design if name == "conditional" else design.others.get(name)
+        predictors.append(
+            _constant(name, len(design.y)) if own is None else _arrays(name, own, family)
+        )
+    extras = family.extras(response)
+    predictors += [_constant(name, len(design.y)) for name in extras.names]
+    return build_general(family, response, predictors, design.weights)
+
+
+def _response(design: Design, family: AbstractFamily) -> Response:
+    return family.response(design.y, design.trials, design.response, design.rows)
+
+
+def _arrays(name: str, design: Design, family: AbstractFamily) -> PredictorArrays:
+    check_magnitudes(design)
+    dropped = int(family.has_thresholds and name == "conditional" and design.has_intercept)
+    intercept = 0 if design.has_intercept and not dropped else None
+    return PredictorArrays(
+        name, design.X[:, dropped:], dropped, design.offset, intercept, term_arrays(design)
+    )
+
+
+def _constant(name: str, n: int) -> PredictorArrays:
+    """A predictor that is the same for all rows."""
+    return PredictorArrays(name, np.ones((n, 1)), 0, None, 0, ())

@@ -1,0 +1,117 @@
+"""From a generalized problem to its optimum, with the exact Hessian there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.fitting.boundary import (
+    SINGULAR,
+    ZeroVariance,
+    least_deviation,
+    varying,
+    zero_variances,
+)
+from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general_start import start_of_fixed
+from mixedeffects.fitting.laplace import LaplaceObjective
+from mixedeffects.fitting.optimize import Evaluation, Optimum
+from mixedeffects.fitting.solve import SMALL, search
+
+Floats = NDArray[np.float64]
+OnStep = Callable[[int, float], None]
+
+# Step of the forward differences of the gradient, in standard errors: its share is what they
+# err by; the gradient's own rounding, divided by it, is less.
+STEP = 1e-4
+# Curvature below this share of the largest, each parameter in its own standard errors, is none.
+FLAT = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralSolution:
+    """A generalized problem's optimum ψ = (θ, β) in the standardized basis.
+
+    ``u`` (q,) the mode, ``b`` (q,) = Λu; ``covariance`` (m + p, m + p) of ψ̂, twice the inverse
+    of the exact Hessian, zero for parameters at a boundary, θ along the principal axes where
+    ``turned``; ``zeros``, ``singular`` and
+    ``principal`` as in ``Solution``.
+    """
+
+    optimum: Optimum
+    beta: Floats
+    u: Floats
+    b: Floats
+    covariance: Floats
+    turned: bool
+    zeros: tuple[ZeroVariance, ...]
+    singular: bool
+    principal: Evaluation
+
+
+def solve_general(
+    problem: GeneralProblem, start: Floats | None = None, *, on_step: OnStep | None = None
+) -> GeneralSolution:
+    """Fit: minimize from ``start`` (standardized θ and β), by default from a fit without terms."""
+    objective = LaplaceObjective(problem)
+    if start is None:
+        theta = [t.covariance.start() for t in problem.terms]
+        start = np.concatenate([*theta, start_of_fixed(problem)])
+    return general_solution_at(objective, search(objective, start, on_step))
+
+
+def general_solution_at(objective: LaplaceObjective, optimum: Optimum) -> GeneralSolution:
+    """The conditional estimates at an optimum, and what certifies it."""
+    problem = objective.problem
+    psi, m = optimum.theta, problem.n_parameters
+    near = least_deviation(problem, psi) < SMALL
+    zeros = zero_variances(objective, psi) if near else ()
+    u, b = objective.modes(psi)
+    along, here = objective.turned(psi) if near else (psi, objective(psi))
+    hessian = differenced_hessian(objective, along, here)
+    used = np.concatenate(
+        [varying(problem.terms, along[:m], here.gradient), np.ones(len(psi) - m, bool)]
+    )
+    covariance = np.zeros_like(hessian)
+    inner = np.ix_(used, used)
+    covariance[inner] = 2.0 * _inverse(hessian[inner])
+    if near:
+        objective.upright(along)
+    principal = Evaluation(here.value, here.gradient[used], hessian[inner], hessian[inner])
+    return GeneralSolution(
+        optimum=replace(optimum, hessian=hessian),
+        beta=psi[m:],
+        u=u,
+        b=b,
+        covariance=covariance,
+        turned=near,
+        zeros=zeros,
+        singular=near and least_deviation(problem, psi) < SINGULAR,
+        principal=principal,
+    )
+
+
+def differenced_hessian(objective: LaplaceObjective, psi: Floats, here: Evaluation) -> Floats:
+    """The Hessian (m + p, m + p) by forward differences of the exact gradient."""
+    sizes = np.sqrt(2.0 / np.maximum(np.abs(np.diagonal(here.hessian)), 2e-4))
+    hessian = np.empty_like(here.hessian)
+    for i, size in enumerate(sizes):
+        moved = psi.copy()
+        moved[i] += STEP * size
+        hessian[i] = (objective.gradient(moved) - here.gradient) / (STEP * size)
+    objective(psi)
+    symmetric: Floats = 0.5 * (hessian + hessian.T)
+    return symmetric
+
+
+def _inverse(hessian: Floats) -> Floats:
+    """The inverse over the directions with curvature, each parameter in its own units."""
+    sizes = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
+    values, vectors = np.linalg.eigh(hessian / np.outer(sizes, sizes))
+    kept = values > FLAT * max(values.max(initial=0.0), 0.0)
+    inverse: Floats = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    return cast(Floats, inverse / np.outer(sizes, sizes))

@@ -1,0 +1,66 @@
+"""Where the fit of a generalized model begins: at the fit without random effects."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.families.base import Derivatives
+from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.optimize import Evaluation, minimize
+
+Floats = NDArray[np.float64]
+
+# A start need not be an optimum.
+ROUGH = 1e-2
+EVALUATIONS = 30
+
+
+def start_of_fixed(problem: GeneralProblem) -> Floats:
+    """β (p,) of all predictors, about the maximum likelihood without random effects."""
+    return minimize(
+        lambda beta: _evaluate(problem, beta),
+        _first_guess(problem),
+        tolerance=ROUGH,
+        max_evaluations=EVALUATIONS,
+    ).theta
+
+
+def _first_guess(problem: GeneralProblem) -> Floats:
+    family, response = problem.family, problem.response
+    guesses = {"conditional": family.initial_eta(response)}
+    if family.has_dispersion:
+        guesses["dispersion"] = np.full(problem.n_rows, family.initial_dispersion(response))
+    extras = family.extras(response)
+    guesses |= {
+        n: np.full(problem.n_rows, s) for n, s in zip(extras.names, extras.start, strict=True)
+    }
+    beta = np.zeros(problem.n_fixed)
+    for p in problem.predictors:
+        target = guesses.get(p.name, np.zeros(problem.n_rows))
+        if p.offset is not None:
+            target = target - p.offset
+        columns = p.basis.columns
+        beta[p.coefficients] = np.linalg.lstsq(columns.T @ columns, columns.T @ target)[0]
+    return beta
+
+
+def _evaluate(problem: GeneralProblem, beta: Floats) -> Evaluation:
+    """−2 log-likelihood without random effects, with the information of each predictor."""
+    eta = []
+    for p in problem.predictors:
+        linear = p.basis.columns @ beta[p.coefficients]
+        eta.append(linear if p.offset is None else linear + p.offset)
+    everyone = tuple(range(len(eta)))
+    ell: Derivatives = problem.family.derivatives(problem.response, tuple(eta), 2, everyone)
+    w = np.ones(problem.n_rows) if problem.weights is None else problem.weights
+    gradient, information = np.empty(len(beta)), np.zeros((len(beta),) * 2)
+    for a, one in enumerate(problem.predictors):
+        gradient[one.coefficients] = -2.0 * (w * ell.first[a]) @ one.basis.columns
+        for b, other in enumerate(problem.predictors):
+            second = ell.second.get((min(a, b), max(a, b)))
+            if second is not None:
+                information[one.coefficients, other.coefficients] = -2.0 * (
+                    one.basis.columns.T @ (other.basis.columns * (w * second)[:, None])
+                )
+    return Evaluation(-2.0 * float(w @ ell.value), gradient, information, information)

@@ -1,0 +1,368 @@
+"""The Laplace approximation of a generalized model's marginal likelihood, with its gradient.
+
+With ℓ the log-likelihood of the rows, H = Λ'Z'WZΛ + I and W = −∂²ℓ/∂η² at the mode û of
+ℓ − u'u/2, the objective is −2ℓ + û'û + log|H|.  Its derivative through û is that of log|H| alone,
+and enters by one adjoint solve; through W by the leverages ZΛH⁻¹Λ'Z' of the rows and the
+third derivatives of ℓ (Skaug and Fournier 2006, Comput. Stat. Data Anal. 51, 699-709).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.errors import ModelError
+from mixedeffects.families.base import Derivatives
+from mixedeffects.fitting.axes import Axes, Point
+from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
+from mixedeffects.fitting.weighted import WeightedFactor
+
+Floats = NDArray[np.float64]
+Rows = dict[int, Floats]
+
+# The mode is found when a Newton step, in units of the conditional deviations, is below this;
+# the step is still made, and squares it.
+FOUND = 1e-5
+# Newton steps to the mode, and halvings of one.
+STEPS, HALVINGS = 100, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """û (q,), its predictors η (n,) with all others', and −2ℓ + û'û there."""
+
+    u: Floats
+    eta: tuple[Floats, ...]
+    penalized: float
+
+
+class LaplaceObjective:
+    """−2 log-likelihood by Laplace as a function of ψ = (θ, β), standardized.
+
+    β holds the coefficients of all predictors, the family's extra parameters last.  The object
+    owns the factor's workspace and starts each search for the mode from the last one, so it
+    belongs to one fit and one thread.
+    """
+
+    def __init__(self, problem: GeneralProblem, u: Floats | None = None) -> None:
+        self.problem = problem
+        self.axes = Axes(problem.terms, problem.plan)
+        self.rows = WeightedFactor(problem)
+        self._u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
+        self._point: Point | None = None
+        self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
+        self._by_beta = np.empty(0)
+        self._curvature_beta = np.zeros((problem.n_fixed,) * 2)
+
+    def __call__(self, psi: Floats) -> Evaluation:
+        """Value, exact gradient and an approximate Hessian."""
+        return self._evaluate(psi, True)
+
+    def gradient(self, psi: Floats) -> Floats:
+        """The exact gradient alone."""
+        return self._evaluate(psi, False).gradient
+
+    def _evaluate(self, psi: Floats, informed: bool) -> Evaluation:
+        m = self.problem.n_parameters
+        theta, beta = psi[:m], psi[m:]
+        factors = self.axes.factors(theta)
+        roots = self._roots(factors)
+        mode = self._mode(roots, beta)
+        if mode is None:
+            return unknown_evaluation(np.inf, len(psi))
+        family, response = self.problem.family, self.problem.response
+        ell = family.derivatives(response, mode.eta, 3, self.problem.curved)
+        weights = self._weights(ell)
+        if not self._factorize(roots, ell, weights, mode.u):
+            return unknown_evaluation(np.inf, len(psi))
+        self._u = mode.u
+        value = mode.penalized + self.rows.factor.log_determinant
+        self._differentiate(theta, factors, roots, mode, ell, weights, value)
+        if informed:
+            self._inform(theta, factors, roots, ell, weights)
+        self._at = psi.copy()
+        return self._express(psi)
+
+    # -- the mode -------------------------------------------------------------------------
+
+    def _mode(self, roots: list[Floats], beta: Floats) -> Mode | None:
+        """û by Newton with step halving; None where it is not found."""
+        problem, family = self.problem, self.problem.family
+        fixed = self._fixed(beta)
+        here = self._at_mode(self._u, fixed, roots)
+        if not np.isfinite(here.penalized):
+            here = self._at_mode(np.zeros_like(self._u), fixed, roots)
+        for _ in range(STEPS):
+            ell = family.derivatives(problem.response, here.eta, 2, problem.curved)
+            weights = self._weights(ell)
+            if not self._factorize(roots, ell, weights, here.u):
+                weights = {k: np.maximum(w, 0.0) * (k[0] == k[1]) for k, w in weights.items()}
+                if not self._factorize(roots, ell, weights, here.u):
+                    return None
+            step = self.rows.factor.u - here.u
+            moved = self.rows.spread(step, roots)
+            length = float(step @ step) + sum(
+                float((weights[a, a] * r) @ r) for a, r in moved.items()
+            )
+            there = self._towards(here, step, fixed, roots)
+            if there is None:
+                return here if length < FOUND else None
+            here = there
+            if length < FOUND**2:
+                return here
+        return None
+
+    def _towards(
+        self, here: Mode, step: Floats, fixed: list[Floats], roots: list[Floats]
+    ) -> Mode | None:
+        share = 1.0
+        for _ in range(HALVINGS):
+            there = self._at_mode(here.u + share * step, fixed, roots)
+            if there.penalized <= here.penalized + 1e-12 * (1.0 + abs(here.penalized)):
+                return there
+            share *= 0.5
+        return None
+
+    def _at_mode(self, u: Floats, fixed: list[Floats], roots: list[Floats]) -> Mode:
+        eta = list(fixed)
+        for a, r in self.rows.spread(u, roots).items():
+            eta[a] = eta[a] + r
+        density = self.problem.family.log_density(self.problem.response, tuple(eta))
+        if self.problem.weights is not None:
+            density = density * self.problem.weights
+        return Mode(u, tuple(eta), float(u @ u - 2.0 * density.sum()))
+
+    def _fixed(self, beta: Floats) -> list[Floats]:
+        """Xβ + offset (n,) of each predictor."""
+        fixed = []
+        for p in self.problem.predictors:
+            eta = p.basis.columns @ beta[p.coefficients]
+            fixed.append(eta if p.offset is None else eta + p.offset)
+        return fixed
+
+    def _weights(self, ell: Derivatives) -> dict[tuple[int, int], Floats]:
+        """W (n,) by pair of predictors."""
+        return {pair: -self._prior(rows) for pair, rows in ell.second.items()}
+
+    def _prior(self, rows: Floats) -> Floats:
+        return rows if self.problem.weights is None else rows * self.problem.weights
+
+    def _factorize(
+        self,
+        roots: list[Floats],
+        ell: Derivatives,
+        weights: Mapping[tuple[int, int], Floats],
+        u: Floats,
+    ) -> bool:
+        """Factor H; the border is such that a solve gives the Newton step's end."""
+        rows, curved = self.rows, self.problem.curved
+        moved = rows.spread(u, roots)
+        rows.weigh(weights)
+        rows.respond(
+            {
+                a: self._prior(ell.first[a]) + sum(_pair(weights, a, b) * moved[b] for b in curved)
+                for a in curved
+            }
+        )
+        if rows.factor.factorize(self._flat(roots)) != 0:
+            return False
+        rows.factor.solve()
+        return True
+
+    def _roots(self, factors: list[Floats]) -> list[Floats]:
+        """T (k, k) of each grouping factor, its terms' along the diagonal."""
+        flat, plan = self.axes.flat(factors), self.problem.plan
+        sizes = plan.factor_size
+        return [
+            flat[plan.factor_ptr[f] : plan.factor_ptr[f + 1]].reshape(k, k)
+            for f, k in enumerate(sizes)
+        ]
+
+    @staticmethod
+    def _flat(roots: list[Floats]) -> Floats:
+        return np.concatenate([r.ravel() for r in roots])
+
+    # -- derivatives ----------------------------------------------------------------------
+
+    def _differentiate(
+        self,
+        theta: Floats,
+        factors: list[Floats],
+        roots: list[Floats],
+        mode: Mode,
+        ell: Derivatives,
+        weights: Mapping[tuple[int, int], Floats],
+        value: float,
+    ) -> None:
+        rows, axes, curved = self.rows, self.axes, self.problem.curved
+        leverages = rows.leverages(roots)
+        traces, _ = rows.factor.contract()
+        by_weight = self._by_weight(ell, leverages)
+        v = self._adjoint({a: by_weight[a] for a in curved}, roots)
+        adjoint = rows.spread(v, roots)
+        slopes: Rows = {}
+        for a in range(len(self.problem.predictors)):
+            slopes[a] = by_weight[a] - 2.0 * self._prior(ell.first[a])
+            for b in curved:
+                slopes[a] = slopes[a] - _pair(weights, a, b) * adjoint[b]
+        moment = rows.collect({a: slopes[a][:, None] for a in curved})[:, 0]
+        score = rows.collect({a: self._prior(ell.first[a])[:, None] for a in curved})[:, 0]
+        traces = traces + 0.5 * np.concatenate(
+            [(moment[c].T @ mode.u[c] + score[c].T @ v[c]).ravel() for c in rows.columns]
+        )
+        halves, by_covariance = axes.by_factor(factors, traces, np.zeros_like(traces), 1.0)
+        unknown = np.zeros((self.problem.n_parameters,) * 2)
+        self._point = Point(value, factors, halves, by_covariance, unknown, unknown, np.empty(0))
+        self._by_beta = np.concatenate(
+            [p.basis.columns.T @ slopes[a] for a, p in enumerate(self.problem.predictors)]
+        )
+
+    def _inform(
+        self,
+        theta: Floats,
+        factors: list[Floats],
+        roots: list[Floats],
+        ell: Derivatives,
+        weights: Mapping[tuple[int, int], Floats],
+    ) -> None:
+        axes = self.axes
+        axes.direct(theta, factors)
+        information, _ = self.rows.factor.information(
+            axes.owner, axes.directions, axes.direction_ptr
+        )
+        assert self._point is not None
+        self._point = replace(self._point, information=information, curvature=information)
+        self._curvature_beta = self._information_beta(ell, weights, roots)
+
+    def _by_weight(self, ell: Derivatives, leverages: Mapping[tuple[int, int], Floats]) -> Rows:
+        """∂log|H|/∂η (n,) of each predictor, û held."""
+        n, rows = self.problem.n_rows, {}
+        for a in range(len(self.problem.predictors)):
+            total = np.zeros(n)
+            for (b, c), h in leverages.items():
+                third = ell.third.get(_sorted(a, b, c))
+                if third is not None:
+                    total -= (1.0 if b == c else 2.0) * h * third
+            rows[a] = self._prior(total)
+        return rows
+
+    def _adjoint(self, by_weight: Rows, roots: list[Floats]) -> Floats:
+        """v = H⁻¹ ∂log|H|/∂u."""
+        collected = self.rows.collect({a: r[:, None] for a, r in by_weight.items()})
+        right = np.ascontiguousarray(self.rows.scale(collected, roots))
+        self.rows.factor.forward(right)
+        self.rows.factor.backward(right)
+        v: Floats = right[:, 0]
+        return v
+
+    def _information_beta(
+        self,
+        ell: Derivatives,
+        weights: Mapping[tuple[int, int], Floats],
+        roots: list[Floats],
+    ) -> Floats:
+        """About the Hessian by β: 2X'(W − WZΛH⁻¹Λ'Z'W)X; squared scores where W is not made."""
+        predictors = self.problem.predictors
+        gram = np.zeros((self.problem.n_fixed, self.problem.n_fixed))
+        crossed: Rows = {a: np.zeros((self.problem.n_rows, len(gram))) for a in self.problem.curved}
+        for a, one in enumerate(predictors):
+            for b, other in enumerate(predictors):
+                w = _pair(weights, a, b)
+                if a == b and a not in self.problem.curved:
+                    w = self._prior(ell.first[a] ** 2)
+                if np.ndim(w) == 0:
+                    continue
+                weighted = other.basis.columns * np.asarray(w)[:, None]
+                gram[one.coefficients, other.coefficients] = one.basis.columns.T @ weighted
+                if a in crossed:
+                    crossed[a][:, other.coefficients] = weighted
+        right = np.ascontiguousarray(self.rows.scale(self.rows.collect(crossed), roots))
+        self.rows.factor.forward(right)
+        information: Floats = 2.0 * (gram - right.T @ right)
+        return information
+
+    def _express(self, psi: Floats) -> Evaluation:
+        assert self._point is not None
+        m = self.problem.n_parameters
+        gradient, correction, carry = self.axes.express(self._point, psi[:m])
+        hessian = np.zeros((len(psi), len(psi)))
+        hessian[:m, :m] = carry.T @ self._point.information @ carry + correction
+        hessian[m:, m:] = self._curvature_beta
+        slope = np.concatenate([gradient, self._by_beta])
+        return Evaluation(self._point.value, slope, hessian, hessian)
+
+    # -- axes and boundary -----------------------------------------------------------------
+
+    def rotate(self, psi: Floats) -> tuple[Floats, Evaluation] | None:
+        """Turn free terms to their principal axes, where one is nearly singular."""
+        m = self.problem.n_parameters
+        return self._turn(psi, upright=False) if self.axes.leaning(psi[:m]) else None
+
+    @property
+    def rotated(self) -> bool:
+        """Whether some term's parameters are along turned axes."""
+        return self.axes.rotated
+
+    def principal(self, psi: Floats) -> Evaluation:
+        """The point ψ (without rotations) along the principal axes of the free terms."""
+        _, evaluation = self._turn(psi, upright=False)
+        self._turn(self._at, upright=True)
+        return evaluation
+
+    def turned(self, psi: Floats) -> tuple[Floats, Evaluation]:
+        """Turn to the principal axes and stay there."""
+        return self._turn(psi, upright=False)
+
+    def modes(self, psi: Floats) -> tuple[Floats, Floats]:
+        """û (q,) and b̂ = Λû (q,) at ψ, in elimination order.
+
+        Raises
+        ------
+        ModelError
+            If the mode is not found.
+        """
+        m = self.problem.n_parameters
+        roots = self._roots(self.axes.factors(psi[:m]))
+        mode = self._mode(roots, psi[m:])
+        if mode is None:
+            raise ModelError(
+                "The most likely random effects were not found at these parameters: the "
+                "likelihood may have no maximum there; simplify the model."
+            )
+        b = np.empty_like(mode.u)
+        for columns, T in zip(self.rows.columns, roots, strict=True):
+            b[columns] = mode.u[columns] @ T.T
+        return mode.u, b
+
+    def by_covariance(self, psi: Floats) -> list[Floats]:
+        """Derivative (k, k) of the objective by each term's covariance TT'."""
+        return self._known_point(psi).by_covariance
+
+    def upright(self, psi: Floats) -> tuple[Floats, Evaluation]:
+        """Undo all rotations; the same point in the plain parameters."""
+        return self._turn(psi, upright=True)
+
+    def _turn(self, psi: Floats, upright: bool) -> tuple[Floats, Evaluation]:
+        m = self.problem.n_parameters
+        theta, self._point = self.axes.turn(self._known_point(psi), psi[:m], upright)
+        self._at = np.concatenate([theta, psi[m:]])
+        return self._at, self._express(self._at)
+
+    def _known_point(self, psi: Floats) -> Point:
+        if self._point is None or not np.array_equal(self._at, psi):
+            self(psi)
+        assert self._point is not None
+        return self._point
+
+
+def _pair(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats | float:
+    return weights.get((min(a, b), max(a, b)), 0.0)
+
+
+def _sorted(a: int, b: int, c: int) -> tuple[int, int, int]:
+    first, second, third = sorted((a, b, c))
+    return first, second, third

@@ -1,0 +1,141 @@
+"""[Z]'W[Z r] for weights that change, in a factor's arrangement, without a new analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.algebra._weighted import add_levels, add_pairs, gather
+from mixedeffects.algebra.cholesky import ArrangedProducts, BlockFactor, columns_of
+from mixedeffects.fitting.general import GeneralProblem
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+# In place of y'Wy, which nothing depends on: large enough that its pivot never vanishes.
+CORNER = 1e200
+
+
+class WeightedFactor:
+    """The factor of Λ'Z'WZΛ + I for changing W, and what rows and levels tell each other.
+
+    ``factor`` keeps its workspace: one object serves one thread.  W has one weight a row for
+    each pair of predictors that carry random effects.
+    """
+
+    def __init__(self, problem: GeneralProblem) -> None:
+        plan = problem.plan
+        self.groupings, self.predictor, self.plan = problem.groupings, problem.predictor, plan
+        self.columns = [columns_of(plan, f) for f in range(len(problem.groupings))]
+        self._squares = [plan.square[p] for p in plan.position]
+        self._offsets = [plan.offset[p] for p in plan.position]
+        self._pairs = _pair_places(problem)
+        self.products = ArrangedProducts(
+            diagonal=np.zeros(plan.square[-1]),
+            blocks=np.zeros(plan.block_value[-1]),
+            border=np.zeros(plan.offset[-1]),
+            corner=np.full((1, 1), CORNER),
+            precision_diagonal=None,
+            precision_blocks=None,
+            related=(),
+        )
+        self.factor = BlockFactor(plan, self.products)
+
+    def weigh(self, weights: Mapping[tuple[int, int], Floats]) -> None:
+        """Set Z'WZ; ``weights`` (n,) by pair of predictors (a, b), a ≤ b; zero where missing."""
+        self.products.diagonal[:] = 0.0
+        self.products.blocks[:] = 0.0
+        for g, a, starts in zip(self.groupings, self.predictor, self._squares, strict=True):
+            k = g.values.shape[1]
+            add_levels(
+                g.codes, g.values, g.values, weights[a, a], starts, k, self.products.diagonal
+            )
+        for (f, h), (starts, flipped) in self._pairs.items():
+            a, b = sorted((self.predictor[f], self.predictor[h]))
+            w = weights.get((a, b))
+            if w is not None:
+                left, right = self.groupings[f].values, self.groupings[h].values
+                add_pairs(starts, flipped, left, right, w, self.products.blocks)
+
+    def respond(self, rows: Mapping[int, Floats]) -> None:
+        """Set the border to Z'r for r (n,) by predictor."""
+        self.products.border[:] = self.collect({a: r[:, None] for a, r in rows.items()})[:, 0]
+
+    def collect(self, rows: Mapping[int, Floats]) -> Floats:
+        """Z'r (q, m) for r (n, m) by predictor."""
+        m = next(iter(rows.values())).shape[1]
+        out = np.zeros(int(self.plan.offset[-1]) * m)
+        ones = np.ones(len(self.groupings[0].codes))
+        for g, a, offsets in zip(self.groupings, self.predictor, self._offsets, strict=True):
+            add_levels(g.codes, g.values, rows[a], ones, offsets * m, m, out)
+        return out.reshape(-1, m)
+
+    def spread(self, u: Floats, roots: Sequence[Floats]) -> dict[int, Floats]:
+        """ZΛu (n,) by predictor; ``roots`` T (k, k) of each grouping factor."""
+        rows: dict[int, Floats] = {}
+        for g, a, columns, T in zip(
+            self.groupings, self.predictor, self.columns, roots, strict=True
+        ):
+            out = rows.setdefault(a, np.zeros(len(g.codes)))
+            gather(g.codes, g.values, np.ascontiguousarray(u[columns] @ T.T), out)
+        return rows
+
+    def scale(self, s: Floats, roots: Sequence[Floats]) -> Floats:
+        """Λ's for s (q, m)."""
+        out = np.empty_like(s)
+        for columns, T in zip(self.columns, roots, strict=True):
+            out[columns] = np.einsum("lam,ab->lbm", s[columns], T)
+        return out
+
+    def leverages(self, roots: Sequence[Floats]) -> dict[tuple[int, int], Floats]:
+        """z_a'ΛH⁻¹Λ'z_b (n,) of the rows, by pair of predictors."""
+        self.factor.invert(False)
+        sizes = self.plan.factor_size
+        first = np.concatenate([[0], np.cumsum(sizes)])
+        n = len(self.groupings[0].codes)
+        z = np.zeros((n, int(first[-1])))
+        vertices = np.empty((n, len(sizes)), dtype=np.int32)
+        for f, (g, T) in enumerate(zip(self.groupings, roots, strict=True)):
+            z[:, first[f] : first[f + 1]] = g.values @ T
+            vertices[:, f] = self.plan.position[f][g.codes]
+        curved = sorted(set(self.predictor))
+        if len(curved) == 1:
+            return {(curved[0], curved[0]): self._variances(vertices, z)}
+        return self._pairwise(vertices, z, first, curved)
+
+    def _pairwise(
+        self, vertices: NDArray[np.int32], z: Floats, first: Longs, curved: Sequence[int]
+    ) -> dict[tuple[int, int], Floats]:
+        """By polarization, 2 cov(a, b) = var(a + b) − var(a) − var(b)."""
+        own = np.repeat(self.predictor, np.diff(first))
+        single = {a: self._variances(vertices, z * (own == a)) for a in curved}
+        result = {(a, a): single[a] for a in curved}
+        for i, a in enumerate(curved):
+            for b in curved[i + 1 :]:
+                both = self._variances(vertices, z * ((own == a) | (own == b)))
+                result[a, b] = 0.5 * (both - single[a] - single[b])
+        return result
+
+    def _variances(self, vertices: NDArray[np.int32], z: Floats) -> Floats:
+        values: Floats = self.factor.variances(vertices, z, np.empty((len(z), 0)))
+        return values
+
+
+def _pair_places(
+    problem: GeneralProblem,
+) -> dict[tuple[int, int], tuple[Longs, NDArray[np.uint8]]]:
+    """Where the block of each row's pair of levels starts, by pair of grouping factors."""
+    plan, n_vertices = problem.plan, len(problem.plan.size)
+    owner = np.repeat(np.arange(n_vertices, dtype=np.int64), np.diff(plan.block_ptr))
+    keys = owner * n_vertices + plan.block_row
+    places = {}
+    for f, one in enumerate(problem.groupings):
+        for h in range(f + 1, len(problem.groupings)):
+            other = problem.groupings[h]
+            a = plan.position[f][one.codes].astype(np.int64)
+            b = plan.position[h][other.codes].astype(np.int64)
+            at = np.searchsorted(keys, np.minimum(a, b) * n_vertices + np.maximum(a, b))
+            places[f, h] = plan.block_value[at], (a > b).astype(np.uint8)
+    return places

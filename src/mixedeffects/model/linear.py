@@ -1,0 +1,28 @@
+"""LinearFit: a fit of a Gaussian mixed model with one residual variance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mixedeffects import saving
+from mixedeffects.effects.residuals import residuals
+from mixedeffects.model.diagnostics import Diagnostics
+from mixedeffects.model.intervals import Intervals
+from mixedeffects.model.means import Means
+from mixedeffects.model.mixed_fit import MixedFit
+from mixedeffects.model.resampling import Resampling
+from mixedeffects.model.rows import Rows
+from mixedeffects.model.tests import Tests
+from mixedeffects.model.variance import VarianceTests
+from mixedeffects.show.summary import Summary, summarize
+
+
+class LinearFit(MixedFit, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling):
+    """A fitted linear mixed model, see `MixedFit`."""
+
+    def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
+        scaled = residuals(self._fit, "scaled")
+        return summarize(self.design, self.estimates, scaled, self._freedom(df), level)
+
+    def save(self, path: str | Path) -> None:
+        saving.write(path, saving.SavedFit(self.design, self.reml, self.optimum))
