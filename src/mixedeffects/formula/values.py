@@ -203,10 +203,11 @@ def match_levels(column: Column, levels: NDArray[Any]) -> NDArray[np.int32]:
     assert column.levels is not None
     if len(column.levels) == len(levels) and bool(np.all(column.levels == levels)):
         return column.values
-    numbers = {levels.dtype.kind, column.levels.dtype.kind} <= set("iuf")
-    keys = np.ndarray.tolist if numbers else level_text  # 1.0 of a fit is 1 of new data
-    known = {key: code for code, key in enumerate(keys(levels))}
-    codes = np.array([*(known.get(key, -1) for key in keys(column.levels)), -1], np.int32)
+    fitted, own = levels, column.levels
+    if not {fitted.dtype.kind, own.dtype.kind} <= set("iuf"):  # 1.0 of a fit is 1 of new data
+        fitted, own = level_text(fitted), level_text(own)
+    known = {key: code for code, key in enumerate(fitted.tolist())}
+    codes = np.array([*(known.get(key, -1) for key in own.tolist()), -1], np.int32)
     matched: NDArray[np.int32] = codes[column.values]
     return matched
 
