@@ -7,17 +7,19 @@ from pathlib import Path
 from mixedeffects import saving
 from mixedeffects.effects.residuals import residuals
 from mixedeffects.model.diagnostics import Diagnostics
+from mixedeffects.model.hypotheses import Hypotheses
 from mixedeffects.model.intervals import Intervals
 from mixedeffects.model.means import Means
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.resampling import Resampling
 from mixedeffects.model.rows import Rows
-from mixedeffects.model.tests import Tests
 from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.summary import Summary, summarize
 
 
-class LinearFit(MixedFit, Tests, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling):
+class LinearFit(
+    MixedFit, Hypotheses, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling
+):
     """A fitted linear mixed model, see `MixedFit`."""
 
     def summary(self, df: str | None = None, level: float = 0.95) -> Summary:

@@ -11,7 +11,7 @@ from mixedeffects.model.options import check_option
 from mixedeffects.model.values import Values
 
 
-class Tests(Values):
+class Hypotheses(Values):
     """Linear hypotheses and analysis of variance."""
 
     _fit: Fit
@@ -19,9 +19,9 @@ class Tests(Values):
     def test(
         self,
         L: Any,
-        df: str | None = None,  # noqa: PT028
-        rhs: Any = 0.0,  # noqa: PT028
-        level: float = 0.95,  # noqa: PT028
+        df: str | None = None,
+        rhs: Any = 0.0,
+        level: float = 0.95,
     ) -> LinearTest:
         """Test linear hypotheses Lβ = rhs, each row and all of them jointly.
 
