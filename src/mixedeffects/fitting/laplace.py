@@ -33,10 +33,16 @@ STEPS, HALVINGS = 100, 30
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """û (q,), its predictors η (n,) with all others', and −2ℓ + û'û there."""
+    """û (q,) and what follows from it.
+
+    ``shift`` ZΛû (n,) by predictor; ``eta`` all predictors (n,); ``ell``, the log-likelihood of
+    the rows with its derivatives; ``penalized``, −2ℓ + û'û.
+    """
 
     u: Floats
+    shift: Rows
     eta: tuple[Floats, ...]
+    ell: Derivatives
     penalized: float
 
 
@@ -74,67 +80,66 @@ class LaplaceObjective:
         mode = self._mode(roots, beta)
         if mode is None:
             return unknown_evaluation(np.inf, len(psi))
-        family, response = self.problem.family, self.problem.response
-        ell = family.derivatives(response, mode.eta, 3, self.problem.curved)
-        weights = self._weights(ell)
-        if not self._factorize(roots, ell, weights, mode.u):
+        weights = self._weights(mode.ell)
+        if not self._factorize(roots, mode, weights):
             return unknown_evaluation(np.inf, len(psi))
         self._u = mode.u
         value = mode.penalized + self.rows.factor.log_determinant
-        self._differentiate(theta, factors, roots, mode, ell, weights, value)
+        self._differentiate(theta, factors, roots, mode, weights, value)
         if informed:
-            self._inform(theta, factors, roots, ell, weights)
+            self._inform(theta, factors, roots, mode.ell, weights)
         self._at = psi.copy()
         return self._express(psi)
 
     # -- the mode -------------------------------------------------------------------------
 
     def _mode(self, roots: list[Floats], beta: Floats) -> Mode | None:
-        """û by Newton with step halving; None where it is not found."""
-        problem, family = self.problem, self.problem.family
+        """û by Newton with step halving, with third derivatives; None where it is not found."""
         fixed = self._fixed(beta)
-        here = self._at_mode(self._u, fixed, roots)
+        here = self._at_mode(self._u, fixed, roots, 2)
         if not np.isfinite(here.penalized):
-            here = self._at_mode(np.zeros_like(self._u), fixed, roots)
+            here = self._at_mode(np.zeros_like(self._u), fixed, roots, 2)
         for _ in range(STEPS):
-            ell = family.derivatives(problem.response, here.eta, 2, problem.curved)
-            weights = self._weights(ell)
-            if not self._factorize(roots, ell, weights, here.u):
+            weights = self._weights(here.ell)
+            if not self._factorize(roots, here, weights):
                 weights = {k: np.maximum(w, 0.0) * (k[0] == k[1]) for k, w in weights.items()}
-                if not self._factorize(roots, ell, weights, here.u):
+                if not self._factorize(roots, here, weights):
                     return None
             step = self.rows.factor.u - here.u
-            moved = self.rows.spread(step, roots)
-            length = float(step @ step) + sum(
-                float((weights[a, a] * r) @ r) for a, r in moved.items()
-            )
-            there = self._towards(here, step, fixed, roots)
+            bound = float(step @ step)
+            last = bound < FOUND**2 and self._length(step, weights, roots) < FOUND**2
+            there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
-                return here if length < FOUND else None
+                return self._at_mode(here.u, fixed, roots, 3) if bound < FOUND else None
+            if last:
+                return there
             here = there
-            if length < FOUND**2:
-                return here
         return None
 
+    def _length(
+        self, step: Floats, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
+    ) -> float:
+        """Square of a step in conditional standard deviations."""
+        moved = self.rows.spread(step, roots)
+        return float(step @ step) + sum(float((weights[a, a] * r) @ r) for a, r in moved.items())
+
     def _towards(
-        self, here: Mode, step: Floats, fixed: list[Floats], roots: list[Floats]
+        self, here: Mode, step: Floats, fixed: list[Floats], roots: list[Floats], order: int
     ) -> Mode | None:
         share = 1.0
         for _ in range(HALVINGS):
-            there = self._at_mode(here.u + share * step, fixed, roots)
+            there = self._at_mode(here.u + share * step, fixed, roots, order)
             if there.penalized <= here.penalized + 1e-12 * (1.0 + abs(here.penalized)):
                 return there
             share *= 0.5
         return None
 
-    def _at_mode(self, u: Floats, fixed: list[Floats], roots: list[Floats]) -> Mode:
-        eta = list(fixed)
-        for a, r in self.rows.spread(u, roots).items():
-            eta[a] = eta[a] + r
-        density = self.problem.family.log_density(self.problem.response, tuple(eta))
-        if self.problem.weights is not None:
-            density = density * self.problem.weights
-        return Mode(u, tuple(eta), float(u @ u - 2.0 * density.sum()))
+    def _at_mode(self, u: Floats, fixed: list[Floats], roots: list[Floats], order: int) -> Mode:
+        shift = self.rows.spread(u, roots)
+        eta = tuple(e + shift[a] if a in shift else e for a, e in enumerate(fixed))
+        problem = self.problem
+        ell = problem.family.derivatives(problem.response, eta, order, problem.curved)
+        return Mode(u, shift, eta, ell, float(u @ u - 2.0 * self._prior(ell.value).sum()))
 
     def _fixed(self, beta: Floats) -> list[Floats]:
         """Xβ + offset (n,) of each predictor."""
@@ -152,22 +157,17 @@ class LaplaceObjective:
         return rows if self.problem.weights is None else rows * self.problem.weights
 
     def _factorize(
-        self,
-        roots: list[Floats],
-        ell: Derivatives,
-        weights: Mapping[tuple[int, int], Floats],
-        u: Floats,
+        self, roots: list[Floats], here: Mode, weights: Mapping[tuple[int, int], Floats]
     ) -> bool:
         """Factor H; the border is such that a solve gives the Newton step's end."""
         rows, curved = self.rows, self.problem.curved
-        moved = rows.spread(u, roots)
         rows.weigh(weights)
-        rows.respond(
-            {
-                a: self._prior(ell.first[a]) + sum(_pair(weights, a, b) * moved[b] for b in curved)
-                for a in curved
-            }
-        )
+        ends: Rows = {}
+        for a in curved:
+            ends[a] = self._prior(here.ell.first[a])
+            for b in curved:
+                ends[a] = ends[a] + _pair(weights, a, b) * here.shift[b]
+        rows.respond(ends)
         if rows.factor.factorize(self._flat(roots)) != 0:
             return False
         rows.factor.solve()
@@ -194,11 +194,10 @@ class LaplaceObjective:
         factors: list[Floats],
         roots: list[Floats],
         mode: Mode,
-        ell: Derivatives,
         weights: Mapping[tuple[int, int], Floats],
         value: float,
     ) -> None:
-        rows, axes, curved = self.rows, self.axes, self.problem.curved
+        rows, axes, curved, ell = self.rows, self.axes, self.problem.curved, mode.ell
         leverages = rows.leverages(roots)
         traces, _ = rows.factor.contract()
         by_weight = self._by_weight(ell, leverages)
