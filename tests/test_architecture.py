@@ -81,6 +81,7 @@ def test_public_names() -> None:
         "covariance",
         "datasets",
         "errors",
+        "families",
         "fit",
         "load",
     ]

@@ -12,13 +12,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixedeffects import covariance, errors
+    from mixedeffects import covariance, errors, families
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load
 
 __version__ = "0.1.0"
 
-__all__ = ["MixedFit", "__version__", "compare", "covariance", "datasets", "errors", "fit", "load"]
+__all__ = [
+    "MixedFit",
+    "__version__",
+    "compare",
+    "covariance",
+    "datasets",
+    "errors",
+    "families",
+    "fit",
+    "load",
+]
 
 _HOMES = {
     "MixedFit": ("mixedeffects.model", "MixedFit"),
@@ -28,6 +38,7 @@ _HOMES = {
     "covariance": ("mixedeffects.covariance", None),
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),
+    "families": ("mixedeffects.families", None),
 }
 
 

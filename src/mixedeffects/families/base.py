@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from mixedeffects.families.links import LINKS, AbstractLink, Curve, Scale, check
 from mixedeffects.families.response import Column, Response
 
 Predictors = tuple[Array, ...]
+# Rows whose intermediate arrays stay in the cache.
+_BLOCK = 1 << 13
 # No sum over a support is longer.
 _LONGEST = 100_000
 
@@ -94,6 +96,10 @@ class AbstractFamily(ABC):
     """What tables call the extra parameters."""
     zero_mass: ClassVar[bool] = False
     """Whether 0 has a positive probability, so that it can be inflated."""
+    dispersion: ClassVar[str] = ""
+    """What exp(δ) is, in a few words."""
+    sigma_is: ClassVar[str] = ""
+    """What `sigma` is, and the variance that it gives."""
 
     def __post_init__(self) -> None:
         check_link(self.link, self.name, self.links)
@@ -111,6 +117,10 @@ class AbstractFamily(ABC):
     def extras(self, response: Response) -> Extras:
         """Names and starts of the extra parameters."""
         return no_extras()
+
+    def describe(self) -> str:
+        """Name, link and options in a line."""
+        return f"{self.name}, {self.link} link"
 
     # ---------------------------------------------------------------- the data
     @abstractmethod
@@ -179,6 +189,16 @@ class AbstractFamily(ABC):
         """
         wanted = Wanted(order, curved)
         point = tuple(np.asarray(p, dtype=float) for p in predictors)
+        if len(response.y) <= _BLOCK:
+            return self._derivatives(response, point, wanted)
+        return _stacked(
+            [
+                self._derivatives(own, tuple(p[rows] if p.ndim else p for p in point), wanted)
+                for rows, own in response.blocks(_BLOCK)
+            ]
+        )
+
+    def _derivatives(self, response: Response, point: Predictors, wanted: Wanted) -> Derivatives:
         with np.errstate(all="ignore"):
             if self.natural is None or self.natural == self.g.natural:
                 found = self.partials(response, point, wanted)
@@ -248,6 +268,20 @@ def through_curve(inner: Partials, curve: Curve, wanted: Wanted, n_predictors: i
         if terms:
             found[key] = total(terms)
     return found
+
+
+def _stacked(parts: list[Derivatives]) -> Derivatives:
+    """The derivatives of pieces of rows, one after the other."""
+
+    def joined(pieces: list[dict[Any, Array]]) -> dict[Any, Array]:
+        return {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0]}
+
+    return Derivatives(
+        np.concatenate([part.value for part in parts]),
+        joined([part.first for part in parts]),
+        joined([part.second for part in parts]),
+        joined([part.third for part in parts]),
+    )
 
 
 def _as_derivatives(found: Partials, shape: tuple[int, ...]) -> Derivatives:

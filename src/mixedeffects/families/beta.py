@@ -65,6 +65,8 @@ class Beta(AbstractFamily):
     name = "beta"
     links = BETA_LINKS
     natural = "logit"
+    dispersion = "precision"
+    sigma_is = "precision: variance = mu (1 - mu) / (1 + precision)"
 
     def response(
         self,

@@ -39,6 +39,8 @@ class BetaBinomial(AbstractFamily):
     response_kind = "binomial"
     links = PROBABILITY_LINKS
     natural = "logit"
+    dispersion = "precision"
+    sigma_is = "precision: the probabilities vary by mu (1 - mu) / (1 + precision)"
     discrete = True
     zero_mass = True
 

@@ -51,6 +51,8 @@ class ConwayMaxwellPoisson(AbstractFamily):
     name = "compois"
     links = COUNT_LINKS
     natural = "log"
+    dispersion = "phi"
+    sigma_is = "phi: variance about mu phi"
     discrete = True
     zero_mass = True
 

@@ -69,6 +69,9 @@ class Cumulative(AbstractFamily):
                 f"threshold={self.threshold!r} is neither 'flexible' nor 'equidistant'."
             )
 
+    def describe(self) -> str:
+        return f"{AbstractFamily.describe(self)}, {self.threshold} thresholds"
+
     @property
     def distribution(self) -> AbstractDistribution:
         """F."""

@@ -58,6 +58,8 @@ class Gamma(AbstractFamily):
     name = "gamma"
     links = POSITIVE_LINKS
     natural = "log"
+    dispersion = "shape"
+    sigma_is = "coefficient of variation: variance = (sigma mu)^2"
 
     def response(
         self,

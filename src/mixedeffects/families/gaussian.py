@@ -31,6 +31,8 @@ class Gaussian(AbstractFamily):
     name = "gaussian"
     links = ("identity", "log", "inverse", "sqrt")
     natural = "identity"
+    dispersion = "residual variance"
+    sigma_is = "residual standard deviation"
 
     def response(
         self,

@@ -32,6 +32,8 @@ class GeneralizedPoisson(AbstractFamily):
     name = "genpois"
     links = COUNT_LINKS
     natural = "log"
+    dispersion = "phi"
+    sigma_is = "phi: variance = mu phi"
     discrete = True
     zero_mass = True
 

@@ -31,6 +31,11 @@ class InverseGaussian(AbstractFamily):
     name = "inverse_gaussian"
     links = POSITIVE_LINKS
     natural = "log"
+    dispersion = "sigma^2"
+    sigma_is = "variance = sigma^2 mu^3"
+
+    def sigma(self, delta: float) -> float:
+        return float(np.exp(0.5 * delta))
 
     def response(
         self,

@@ -32,6 +32,8 @@ class Lognormal(AbstractFamily):
     name = "lognormal"
     links = ("log", "identity", "inverse", "sqrt")
     natural = "log"
+    dispersion = "standard deviation"
+    sigma_is = "standard deviation of the response"
 
     def response(
         self,

@@ -36,6 +36,8 @@ class NegativeBinomial1(AbstractFamily):
     name = "nbinom1"
     links = COUNT_LINKS
     natural = "log"
+    dispersion = "phi"
+    sigma_is = "phi: variance = mu (1 + phi)"
     discrete = True
     zero_mass = True
 

@@ -69,6 +69,8 @@ class NegativeBinomial2(AbstractFamily):
     name = "nbinom2"
     links = COUNT_LINKS
     natural = "log"
+    dispersion = "size"
+    sigma_is = "size: variance = mu (1 + mu / size)"
     discrete = True
     zero_mass = True
 

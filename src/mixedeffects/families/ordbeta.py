@@ -42,6 +42,8 @@ class OrderedBeta(AbstractFamily):
     name = "ordbeta"
     links = ("logit",)
     natural = "logit"
+    dispersion = "precision"
+    sigma_is = "precision of the values between 0 and 1"
     zero_mass = True
 
     def extras(self, response: Response) -> Extras:

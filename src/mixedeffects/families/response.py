@@ -54,7 +54,13 @@ class Response:
         self.memory[what] = (tuple(np.array(i) for i in inputs), result)
         return result
 
-    def take(self, rows: NDArray[np.intp]) -> Response:
+    def blocks(self, size: int) -> list[tuple[slice, Response]]:
+        """The rows in pieces of at most ``size``, each with a memory of its own."""
+        starts = range(0, len(self.y), size)
+        slices = [slice(start, start + size) for start in starts]
+        return self.remember(f"blocks of {size}", (), lambda: [(s, self.take(s)) for s in slices])
+
+    def take(self, rows: NDArray[np.intp] | slice) -> Response:
         """The given rows."""
         return replace(
             self,

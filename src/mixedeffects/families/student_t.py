@@ -34,6 +34,8 @@ class StudentT(AbstractFamily):
     name = "student_t"
     links = ("identity", "log", "inverse")
     natural = "identity"
+    dispersion = "scale"
+    sigma_is = "scale: variance = sigma^2 df / (df - 2)"
 
     def extras(self, response: Response) -> Extras:
         return Extras(

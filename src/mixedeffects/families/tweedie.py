@@ -49,6 +49,8 @@ class Tweedie(AbstractFamily):
     name = "tweedie"
     links = ("log", "identity", "inverse", "sqrt")
     natural = "log"
+    dispersion = "phi"
+    sigma_is = "phi: variance = phi mu^power"
     zero_mass = True
 
     def extras(self, response: Response) -> Extras:

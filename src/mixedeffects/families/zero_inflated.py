@@ -49,7 +49,8 @@ class ZeroInflated(AbstractFamily):
     def __post_init__(self) -> None:
         if isinstance(self.base, ZeroInflated) or self.base.name == "cumulative":
             raise ModelError(f"Family {self.base.name!r} takes no zero_inflation=.")
-        for attribute in ("link", "has_dispersion", "discrete"):
+        # tables and messages speak of the base
+        for attribute in ("name", "link", "has_dispersion", "discrete", "dispersion", "sigma_is"):
             object.__setattr__(self, attribute, getattr(self.base, attribute))
 
     @property
@@ -59,6 +60,10 @@ class ZeroInflated(AbstractFamily):
 
     def predictors(self) -> tuple[str, ...]:
         return (*self.base.predictors(), "zero_inflation")
+
+    def describe(self) -> str:
+        kind = "zero inflation" if self.base.zero_mass else "a hurdle: all zeros are extra"
+        return f"{self.base.describe()}, with {kind}"
 
     def extras(self, response: Response) -> Extras:
         return self.base.extras(self._of_base(response))
@@ -152,6 +157,9 @@ class ZeroInflated(AbstractFamily):
         start = np.full(response.y.shape, found.mean() if len(found) else 1.0)
         start[other] = found
         return start
+
+    def sigma(self, delta: float) -> float:
+        return self.base.sigma(delta)
 
     def initial_dispersion(self, response: Response) -> float:
         return self.base.initial_dispersion(self._of_base(response))
