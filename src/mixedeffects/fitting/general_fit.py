@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.errors import DataError
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.fitting.fit import checked_response, checked_start, term_arrays
@@ -71,9 +72,19 @@ def fit_general(
 def refit_general(fit: GeneralFit, y: Any) -> GeneralFit:
     """The same model of another response: nobs values, or one for each row of the data."""
     design = replace(fit.design, y=checked_response(fit.design, y))
-    problem = replace(fit.problem, response=_response(design, fit.family))
-    start = fit.solution.optimum.theta[: problem.n_parameters]
+    problem = replace(fit.problem, response=_same_categories(fit, _response(design, fit.family)))
+    start = fit.solution.optimum.theta
     return completed_general(design, fit.family, problem, solve_general(problem, start))
+
+
+def _same_categories(fit: GeneralFit, response: Response) -> Response:
+    n = fit.problem.response.n_categories
+    if response.n_categories != n:
+        raise DataError(
+            f"The new response has {response.n_categories} categories, codes 0, 1, …; the model "
+            f"has {n}, and its thresholds need rows in each."
+        )
+    return response
 
 
 def completed_general(

@@ -56,11 +56,15 @@ class GeneralSolution:
 def solve_general(
     problem: GeneralProblem, start: Floats | None = None, *, on_step: OnStep | None = None
 ) -> GeneralSolution:
-    """Fit: minimize from ``start`` (standardized θ and β), by default from a fit without terms."""
+    """Fit: minimize from ``start``, by default from a fit without terms.
+
+    ``start`` is standardized: θ alone, or ψ = (θ, β).
+    """
     objective = LaplaceObjective(problem)
     if start is None:
-        theta = [t.covariance.start() for t in problem.terms]
-        start = np.concatenate([*theta, start_of_fixed(problem)])
+        start = np.concatenate([t.covariance.start() for t in problem.terms])
+    if len(start) == problem.n_parameters:
+        start = np.concatenate([start, start_of_fixed(problem)])
     return general_solution_at(objective, search(objective, start, on_step))
 
 
