@@ -24,9 +24,9 @@ from mixedeffects.fitting.weighted import WeightedFactor
 Floats = NDArray[np.float64]
 Rows = dict[int, Floats]
 
-# The mode is found when a Newton step, in units of the conditional deviations, is below this;
-# the step is still made, and squares it.
-FOUND = 1e-5
+# The mode is found when a Newton step, per effect in units of its conditional deviation, is below
+# this; the step is still made, and squares it. Differences of the gradient need the finer one.
+ROUGH, FINE = 1e-4, 1e-6
 # Newton steps to the mode, and halvings of one.
 STEPS, HALVINGS = 100, 30
 
@@ -46,6 +46,22 @@ class Mode:
     penalized: float
 
 
+@dataclass(frozen=True, slots=True)
+class Integral:
+    """−2 log of the integral over u, and its derivatives by what it is made of.
+
+    ``leverages`` (n,) by W, by pair of predictors; ``traces``, half of those by T (k, k) of each
+    grouping factor at constant modes, what ``slopes`` tells left out; ``slopes`` (n,) by the
+    predictors at constant W; ``pull`` (q, 1) by the modes where they are no maximum of it.
+    """
+
+    value: float
+    leverages: dict[tuple[int, int], Floats]
+    traces: Floats
+    slopes: Rows
+    pull: Floats | None
+
+
 class LaplaceObjective:
     """−2 log-likelihood by Laplace as a function of ψ = (θ, β), standardized.
 
@@ -59,6 +75,7 @@ class LaplaceObjective:
         self.axes = Axes(problem.terms, problem.plan)
         self.rows = WeightedFactor(problem)
         self._u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
+        self._found = ROUGH
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
@@ -67,6 +84,11 @@ class LaplaceObjective:
     def __call__(self, psi: Floats) -> Evaluation:
         """Value, exact gradient and an approximate Hessian."""
         return self._evaluate(psi, True)
+
+    def refine(self, psi: Floats) -> Evaluation:
+        """The same at ψ, with modes from now on found as finely as differences need."""
+        self._found = FINE
+        return self(psi)
 
     def gradient(self, psi: Floats) -> Floats:
         """The exact gradient alone."""
@@ -84,8 +106,10 @@ class LaplaceObjective:
         if not self._factorize(roots, mode, weights):
             return unknown_evaluation(np.inf, len(psi))
         self._u = mode.u
-        value = mode.penalized + self.rows.factor.log_determinant
-        self._differentiate(theta, factors, roots, mode, weights, value)
+        integral = self._integrate(roots, mode)
+        if not np.isfinite(integral.value):
+            return unknown_evaluation(np.inf, len(psi))
+        self._differentiate(integral, factors, roots, mode, weights)
         if informed:
             self._inform(theta, factors, roots, mode.ell, weights)
         self._at = psi.copy()
@@ -106,11 +130,11 @@ class LaplaceObjective:
                 if not self._factorize(roots, here, weights):
                     return None
             step = self.rows.factor.u - here.u
-            bound = float(step @ step)
-            last = bound < FOUND**2 and self._length(step, weights, roots) < FOUND**2
+            bound, limit = float(step @ step), self._found**2 * len(step)
+            last = bound < limit and self._length(step, weights, roots) < limit
             there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
-                return self._at_mode(here.u, fixed, roots, 3) if bound < FOUND else None
+                return self._at_mode(here.u, fixed, roots, 3) if bound < ROUGH * len(step) else None
             if last:
                 return there
             here = there
@@ -188,34 +212,44 @@ class LaplaceObjective:
 
     # -- derivatives ----------------------------------------------------------------------
 
+    def _integrate(self, roots: list[Floats], mode: Mode) -> Integral:
+        """The integral by Laplace, from the factor of H at the mode."""
+        leverages = self.rows.leverages(roots)
+        traces, _ = self.rows.factor.contract()
+        slopes = {
+            a: -2.0 * self._prior(mode.ell.first[a]) for a in range(len(self.problem.predictors))
+        }
+        value = mode.penalized + self.rows.factor.log_determinant
+        return Integral(value, leverages, traces, slopes, None)
+
     def _differentiate(
         self,
-        theta: Floats,
+        integral: Integral,
         factors: list[Floats],
         roots: list[Floats],
         mode: Mode,
         weights: Mapping[tuple[int, int], Floats],
-        value: float,
     ) -> None:
-        rows, axes, curved, ell = self.rows, self.axes, self.problem.curved, mode.ell
-        leverages = rows.leverages(roots)
-        traces, _ = rows.factor.contract()
-        by_weight = self._by_weight(ell, leverages)
-        v = self._adjoint({a: by_weight[a] for a in curved}, roots)
+        rows, axes, curved = self.rows, self.axes, self.problem.curved
+        ell = mode.ell
+        by_weight = self._by_weight(ell, integral.leverages)
+        v = self._adjoint({a: by_weight[a] for a in curved}, integral.pull, roots)
         adjoint = rows.spread(v, roots)
         slopes: Rows = {}
         for a in range(len(self.problem.predictors)):
-            slopes[a] = by_weight[a] - 2.0 * self._prior(ell.first[a])
+            slopes[a] = by_weight[a] + integral.slopes[a]
             for b in curved:
                 slopes[a] = slopes[a] - _pair(weights, a, b) * adjoint[b]
         moment = rows.collect({a: slopes[a][:, None] for a in curved})[:, 0]
         score = rows.collect({a: self._prior(ell.first[a])[:, None] for a in curved})[:, 0]
-        traces = traces + 0.5 * np.concatenate(
+        traces = integral.traces + 0.5 * np.concatenate(
             [(moment[c].T @ mode.u[c] + score[c].T @ v[c]).ravel() for c in rows.columns]
         )
         halves, by_covariance = axes.by_factor(factors, traces, np.zeros_like(traces), 1.0)
         unknown = np.zeros((self.problem.n_parameters,) * 2)
-        self._point = Point(value, factors, halves, by_covariance, unknown, unknown, np.empty(0))
+        self._point = Point(
+            integral.value, factors, halves, by_covariance, unknown, unknown, np.empty(0)
+        )
         self._by_beta = np.concatenate(
             [p.basis.columns.T @ slopes[a] for a, p in enumerate(self.problem.predictors)]
         )
@@ -238,7 +272,7 @@ class LaplaceObjective:
         self._curvature_beta = self._information_beta(ell, weights, roots)
 
     def _by_weight(self, ell: Derivatives, leverages: Mapping[tuple[int, int], Floats]) -> Rows:
-        """∂log|H|/∂η (n,) of each predictor, û held."""
+        """The integral's derivative (n,) by each predictor through W alone."""
         n, rows = self.problem.n_rows, {}
         for a in range(len(self.problem.predictors)):
             total = np.zeros(n)
@@ -249,10 +283,12 @@ class LaplaceObjective:
             rows[a] = self._prior(total)
         return rows
 
-    def _adjoint(self, by_weight: Rows, roots: list[Floats]) -> Floats:
-        """v = H⁻¹ ∂log|H|/∂u."""
+    def _adjoint(self, by_weight: Rows, pull: Floats | None, roots: list[Floats]) -> Floats:
+        """v = H⁻¹ times the integral's derivative by the modes."""
         collected = self.rows.collect({a: r[:, None] for a, r in by_weight.items()})
         right = np.ascontiguousarray(self.rows.scale(collected, roots))
+        if pull is not None:
+            right += pull
         self.rows.factor.forward(right)
         self.rows.factor.backward(right)
         v: Floats = right[:, 0]
