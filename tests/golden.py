@@ -18,11 +18,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixedeffects import families
+
 REFERENCE = Path(__file__).parent / "reference"
 
-# nlme writes fixed and random parts apart
+# nlme writes fixed and random parts apart; glmmTMB's names of an ar1 term are of a factor
 REWRITTEN = {
     "machines_lme_compsymm_ml": "score ~ Machine + homcs(0 + Machine | Worker)",
+    "cov_ar1_poisson_epil2": "y ~ Base * trt + Age + ar1(0 + period | subject)",
+}
+
+FAMILIES = {"Gamma": "Gamma", "t": "StudentT", "inverse.gaussian": "InverseGaussian"} | {
+    "gaussian": "Gaussian",
+    "binomial": "Binomial",
+    "betabinomial": "BetaBinomial",
+    "beta": "Beta",
+    "poisson": "Poisson",
+    "nbinom1": "NegativeBinomial1",
+    "nbinom2": "NegativeBinomial2",
+    "genpois": "GeneralizedPoisson",
+    "truncated_poisson": "TruncatedPoisson",
+    "truncated_nbinom1": "TruncatedNegativeBinomial1",
+    "truncated_nbinom2": "TruncatedNegativeBinomial2",
+    "tweedie": "Tweedie",
+    "cumulative": "Cumulative",
 }
 
 
@@ -33,8 +52,19 @@ def _raw() -> dict[str, dict[str, Any]]:
 
 
 def cases(kind: str | None = None) -> tuple[str, ...]:
-    """Ids of the cases of a kind: ``"lmm"`` (lme4), ``"glmmTMB"``, ``"nlme"``; or of all."""
-    return tuple(id_ for id_, raw in _raw().items() if kind in (None, raw["model"]["kind"]))
+    """Ids of the cases of a kind, or of all.
+
+    ``"lmm"`` (lme4), ``"glmmTMB"`` and ``"nlme"`` are Gaussian; ``"general"`` has the others.
+    """
+    return tuple(id_ for id_, raw in _raw().items() if kind in (None, _kind(raw["model"])))
+
+
+def _kind(model: dict[str, Any]) -> str:
+    kind = model["kind"]
+    plain = model.get("family", "gaussian") == "gaussian" and model.get("link") != "log"
+    if kind in ("glmm", "clmm") or not plain or model.get("dispformula", "~1") != "~1":
+        return "general"
+    return kind
 
 
 @lru_cache(maxsize=8)
@@ -79,6 +109,24 @@ class Case:
         """-2 log-likelihood or REML criterion."""
         return -2 * self.results["loglik"]
 
+    @property
+    def family(self) -> Any:
+        """Our family with its link and thresholds."""
+        model = self.raw["model"]
+        options = {"threshold": model["threshold"]} if "threshold" in model else {}
+        return getattr(families, FAMILIES[model["family"]])(link=model["link"], **options)
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Formulas of dispersion and zero inflation."""
+        model = self.raw["model"]
+        found = {}
+        if model.get("dispformula", "~1") != "~1":
+            found["dispersion"] = model["dispformula"]
+        if model.get("ziformula", "~0") != "~0":
+            found["zero_inflation"] = model["ziformula"]
+        return found
+
     @cached_property
     def factors(self) -> dict[str, dict[str, Any]]:
         """Categorical columns, longest name first so that prefixes match as R made them."""
@@ -90,8 +138,9 @@ class Case:
         """Factors of the fixed part whose contrasts are not treatment contrasts."""
         contrasts = self.raw["model"].get("contrasts")
         chosen = dict(contrasts) if isinstance(contrasts, dict) else {}
+        left = self.raw["model"].get("formula", "").split("~")[0]
         for name, column in self.factors.items():
-            if column.get("ordered"):
+            if column.get("ordered") and name not in left:
                 chosen.setdefault(name, "contr.poly")
         return chosen
 

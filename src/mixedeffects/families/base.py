@@ -96,6 +96,8 @@ class AbstractFamily(ABC):
     """What tables call the extra parameters."""
     zero_mass: ClassVar[bool] = False
     """Whether 0 has a positive probability, so that it can be inflated."""
+    has_residual: ClassVar[bool] = False
+    """Whether `sigma` is the standard deviation of the response about its mean."""
     dispersion: ClassVar[str] = ""
     """What exp(δ) is, in a few words."""
     sigma_is: ClassVar[str] = ""
@@ -228,6 +230,10 @@ class AbstractFamily(ABC):
     def deviance(self, response: Response, predictors: Predictors) -> Array | None:
         """Unit deviances (n,), where the family has them."""
         return None
+
+    def sigma(self, delta: float) -> float:
+        """What glmmTMB's ``sigma()`` reports of a constant δ; 1 without dispersion."""
+        return float(np.exp(delta)) if self.has_dispersion else 1.0
 
     # ---------------------------------------------------------------- starts
     @abstractmethod

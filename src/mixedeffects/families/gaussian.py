@@ -31,6 +31,7 @@ class Gaussian(AbstractFamily):
     name = "gaussian"
     links = ("identity", "log", "inverse", "sqrt")
     natural = "identity"
+    has_residual = True
     dispersion = "residual variance"
     sigma_is = "residual standard deviation"
 
@@ -87,6 +88,9 @@ class Gaussian(AbstractFamily):
         # the other links have positive means only
         least = 0.1 * np.abs(response.y).mean() or 1.0
         return np.maximum(response.y, least)
+
+    def sigma(self, delta: float) -> float:
+        return float(np.exp(0.5 * delta))
 
     def initial_dispersion(self, response: Response) -> float:
         return float(np.log(max(response.y.var(), 1e-300)))

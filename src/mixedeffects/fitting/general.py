@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Predictor:
     """One linear predictor, Xβ + Zb + offset.
 
     ``basis`` of its X, of which the first ``dropped`` columns were left out; ``offset`` (n,) or
-    None; ``first``, its first coefficient in β.
+    None; ``first``, its first coefficient in β; ``constant``, whether it has nothing but one.
     """
 
     name: str
@@ -31,11 +31,20 @@ class Predictor:
     dropped: int
     offset: Floats | None
     first: int
+    constant: bool
 
     @property
     def coefficients(self) -> slice:
         """Its place in β."""
         return slice(self.first, self.first + self.basis.columns.shape[1])
+
+    def fixed(self, beta: Floats) -> Floats:
+        """Xβ + offset (n,), or one number where it is the same for all rows."""
+        own = beta[self.coefficients]
+        if self.constant:
+            return own.reshape(())
+        linear = self.basis.columns @ own
+        return linear if self.offset is None else linear + self.offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,8 @@ class GeneralProblem:
 
     ``weights`` (n,) prior weights or None; ``predictors``, the family's, in its order, then
     its extra parameters as predictors of one constant; ``terms`` with their ``groupings``,
-    ``predictor`` (F,) the predictor of each grouping; ``plan`` of the factor.
+    ``predictor`` (F,) the predictor of each grouping; ``plan`` of the factor; ``quadrature``,
+    how many nodes the integral has along each random effect, 1 for Laplace.
     """
 
     family: AbstractFamily
@@ -73,6 +83,7 @@ class GeneralProblem:
     n_rows: int
     n_parameters: int
     n_fixed: int
+    quadrature: int = 1
 
     @property
     def curved(self) -> tuple[int, ...]:
@@ -85,6 +96,7 @@ def build_general(
     response: Response,
     predictors: Sequence[PredictorArrays],
     weights: Floats | None = None,
+    quadrature: int = 1,
 ) -> GeneralProblem:
     """Standardize the predictors' columns and analyse the pattern of their levels."""
     made: list[Predictor] = []
@@ -95,7 +107,8 @@ def build_general(
         basis = fixed_basis(given.X, weights, given.intercept)
         made.append(Predictor(given.name, basis, given.dropped, given.offset, first))
         first += basis.columns.shape[1]
-        random += given.random
+        # terms of two predictors never share a grouping factor, even of one name
+        random += [replace(t, factor=number + len(predictors) * t.factor) for t in given.random]
         owner += [number] * len(given.random)
     terms, groupings = group_terms(random)
     n = len(predictors[0].X)
@@ -113,4 +126,5 @@ def build_general(
         n_rows=n,
         n_parameters=sum(t.covariance.n_parameters for t in terms),
         n_fixed=first,
+        quadrature=quadrature,
     )

@@ -48,7 +48,7 @@ def general_estimate(
         vcov=components[0].vcov,
         kept=components[0].kept,
         aliased=components[0].aliased,
-        sigma=_sigma(components),
+        sigma=_sigma(components, family),
         theta=np.concatenate([t.theta for t in terms]),
         theta_names=tuple(f"{t.group}.{name}" for t in terms for name in t.theta_names),
         terms=terms,
@@ -147,10 +147,10 @@ def _extra_names(
     return tuple(f"{a}|{b}" for a, b in pairwise(categories))
 
 
-def _sigma(components: Sequence[ComponentEstimate]) -> float:
-    """exp of the dispersion's intercept where it has nothing else; 1 without one, else NaN."""
+def _sigma(components: Sequence[ComponentEstimate], family: AbstractFamily) -> float:
+    """The dispersion where it has an intercept only; 1 without one, else NaN."""
     for component in components:
         if component.name == "dispersion":
             alone = component.x_names == ("Intercept",)
-            return float(np.exp(component.beta[0])) if alone else float("nan")
+            return family.sigma(float(component.beta[0])) if alone else float("nan")
     return 1.0
