@@ -48,6 +48,18 @@ class FixedBasis:
         return cast(Floats, np.linalg.solve(self.map, beta))
 
 
+def functions_in_basis(L: Floats, mapping: Floats) -> Floats:
+    """L (r, p) of coefficients β as functions of those of a basis, L map⁻¹.
+
+    By substitution, so that a difference to the centre of a far column keeps its digits.
+    """
+    from scipy.linalg import solve_triangular
+
+    if not L.size:
+        return L
+    return cast(Floats, solve_triangular(mapping, L.T, trans="T", check_finite=False).T)
+
+
 def fixed_basis(X: Floats, weights: Floats | None, intercept: int | None) -> FixedBasis:
     """Centre (when column ``intercept`` is all ones), scale and thin the columns of X (n, p)."""
     columns, shift, scale = _centred_scaled(X, weights, intercept)

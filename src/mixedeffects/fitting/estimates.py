@@ -61,7 +61,9 @@ class RandomTermEstimate:
 class ComponentEstimate:
     """The coefficients of one linear predictor, or the parameters that all rows share.
 
-    ``beta`` (p,) with ``x_names``; ``vcov`` (p, p); ``kept`` (p,) the columns of its X.
+    ``beta`` (p,) with ``x_names``; ``vcov`` (p, p); ``kept`` (p,) the columns of its X, which
+    are those of a better conditioned basis times ``map`` (p, p); ``root`` (p, p), a root of the
+    coefficients' covariance there.
     """
 
     name: str
@@ -70,6 +72,8 @@ class ComponentEstimate:
     vcov: Floats
     kept: NDArray[np.intp]
     aliased: tuple[str, ...]
+    map: Floats
+    root: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +127,8 @@ def estimate(
     basis, sigma = problem.basis, solution.sigma * problem.scale
     theta = solution.optimum.theta
     beta, modes = original_coefficients(problem, solution.beta, solution.b)
-    root = np.linalg.solve(solution.fixed_root @ basis.map, np.eye(len(beta)))
+    root = sigma * cast(Floats, np.linalg.solve(solution.fixed_root, np.eye(len(beta))))
+    back = np.linalg.solve(basis.map, root)
     terms = tuple(
         term_estimate(*parts, theta, sigma)
         for parts in zip(problem.terms, names, modes, strict=True)
@@ -132,9 +137,11 @@ def estimate(
         "conditional",
         beta,
         tuple(x_names[i] for i in basis.kept),
-        sigma**2 * (root @ root.T),
+        back @ back.T,
         basis.kept,
         tuple(x_names[i] for i in basis.aliased),
+        basis.map,
+        root,
     )
     objective = solution.optimum.value
     n_parameters = len(beta) + problem.n_parameters + 1

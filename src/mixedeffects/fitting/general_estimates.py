@@ -98,7 +98,7 @@ def _names(design: Design, family: AbstractFamily) -> list[TermNames]:
 def _components(
     problem: GeneralProblem, solution: GeneralSolution, design: Design, family: AbstractFamily
 ) -> tuple[ComponentEstimate, ...]:
-    covariance = coefficient_covariance(problem, solution)
+    covariance, first = coefficient_covariance(problem, solution), problem.n_parameters
     found = []
     for predictor, (name, own) in zip(problem.predictors, designs_of(design, family), strict=False):
         names = ("Intercept",) if own is None else own.x_names
@@ -112,6 +112,8 @@ def _components(
                 covariance[place, place],
                 kept,
                 tuple(names[i] for i in aliased),
+                predictor.basis.map,
+                _root(solution.covariance[first:, first:][place, place]),
             )
         )
     extras = family.extras(problem.response)
@@ -124,18 +126,27 @@ def _components(
             ]
         )
         values, jacobian = extras.to_user(psi)
-        kept = np.arange(count)
+        kept, vcov = np.arange(count), jacobian @ covariance[-count:, -count:] @ jacobian.T
         found.append(
             ComponentEstimate(
                 family.extra_component,
                 values,
                 _extra_names(extras.names, design.categories, family),
-                jacobian @ covariance[-count:, -count:] @ jacobian.T,
+                vcov,
                 kept,
                 (),
+                np.eye(count),
+                _root(vcov),
             )
         )
     return tuple(found)
+
+
+def _root(covariance: Floats) -> Floats:
+    """S (p, p) with SS' a covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))
+    return root
 
 
 def _extra_names(

@@ -32,7 +32,8 @@ class Uncertainty:
     theta_covariance : ndarray, shape (m, m)
         Twice the inverse of the objective's Hessian, over the directions with curvature.
     slopes : ndarray, shape (m, p, p)
-        Derivative by θ of Cov(β̂) = σ̂²(θ)(X'V⁻¹X)⁻¹ in the user's units and columns.
+        Derivative by θ of Cov(β̂) = σ̂²(θ)(X'V⁻¹X)⁻¹ in the user's units of the response, for
+        the columns of the problem's basis.
     log_variance_slopes : ndarray, shape (m,)
         Derivative by θ of log σ̂²(θ).
     dof : int
@@ -72,9 +73,7 @@ def _point(fit: Fit, objective: Objective, theta: Floats) -> tuple[Floats, Float
     """Gradient, Cov(β̂) and log σ̂² at θ."""
     gradient = objective(theta).gradient
     variance = objective.variance(theta)
-    root = np.linalg.solve(
-        objective.fixed_root(theta) @ fit.problem.basis.map, np.eye(fit.problem.plan.n_fixed)
-    )
+    root = np.linalg.solve(objective.fixed_root(theta), np.eye(fit.problem.plan.n_fixed))
     covariance = variance * fit.problem.scale**2 * (root @ root.T)
     return gradient, covariance, float(np.log(variance))
 

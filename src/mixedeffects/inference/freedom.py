@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra.standardize import functions_in_basis
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -49,13 +50,37 @@ class AbstractFreedom(ABC):
     ----------
     beta : ndarray, shape (p,)
         Estimates of the columns kept.
-    covariance : ndarray, shape (p, p)
-        Of β̂; adjusted where the method does so.
+    map : ndarray, shape (p, p)
+        Those columns are the ones of a better conditioned basis times this.
+    root : ndarray, shape (p, p)
+        SS' is the covariance of the coefficients in that basis, adjusted where the method does
+        so: there the variance of a mean at a far covariate is no difference of huge numbers.
     """
 
     name: ClassVar[Method]
     beta: Floats
-    covariance: Floats
+    map: Floats
+    root: Floats
+
+    @property
+    def covariance(self) -> Floats:
+        """Of β̂ (p, p)."""
+        return self.covariance_of(np.eye(len(self.beta)))
+
+    def covariance_of(self, L: Floats) -> Floats:
+        """Of Lβ̂ (r, r), L (r, p)."""
+        spread = self.inner(L) @ self.root
+        covariance: Floats = spread @ spread.T
+        return covariance
+
+    def std_errors(self, L: Floats) -> Floats:
+        """Of Lβ̂ (r,)."""
+        errors: Floats = np.linalg.norm(self.inner(L) @ self.root, axis=1)
+        return errors
+
+    def inner(self, L: Floats) -> Floats:
+        """L (r, p) as functions of the coefficients in the basis."""
+        return functions_in_basis(L, self.map)
 
     @abstractmethod
     def rows(self, L: Floats) -> Floats:
@@ -100,8 +125,11 @@ class Satterthwaite(AbstractFreedom):
     uncertainty: Uncertainty
 
     def rows(self, L: Floats) -> Floats:
+        return self._inner_rows(self.inner(L))
+
+    def _inner_rows(self, L: Floats) -> Floats:
         u = self.uncertainty
-        variance = np.einsum("ri,ij,rj->r", L, self.covariance, L)
+        variance = ((L @ self.root) ** 2).sum(axis=1)
         slopes = np.einsum("ri,kij,rj->rk", L, u.slopes, L, optimize=True)
         spread = np.einsum("rk,kl,rl->r", slopes, u.theta_covariance, slopes)
         with np.errstate(invalid="ignore"):
@@ -110,7 +138,7 @@ class Satterthwaite(AbstractFreedom):
 
     def joint(self, L: Floats, rhs: Floats | None = None) -> FTest:
         directions, squares = rotated(self, L, rhs)
-        freedoms = self.rows(directions)
+        freedoms = self._inner_rows(directions)
         if not len(freedoms):
             return FTest(np.nan, 0, np.nan)
         if np.ptp(freedoms) < 1e-8:
@@ -126,17 +154,28 @@ class Satterthwaite(AbstractFreedom):
 def rotated(
     freedom: AbstractFreedom, L: Floats, rhs: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """Uncorrelated combinations of the rows of L, (rank, p), and their squared t (rank,)."""
+    """Uncorrelated combinations of the rows of L, (rank, p), and their squared t (rank,).
+
+    The combinations are functions of the coefficients in the basis.
+    """
     deviation = L @ freedom.beta - (0.0 if rhs is None else rhs)
-    values, vectors = np.linalg.eigh(L @ freedom.covariance @ L.T)
-    if np.any(values <= REDUNDANT * values.max(initial=0.0)):  # or in very different units
-        sizes = np.sqrt(np.einsum("ri,ij,rj->r", L, freedom.covariance, L))
+    L = freedom.inner(L)
+    vectors, values = _principal(L @ freedom.root)
+    least = REDUNDANT * values.max(initial=0.0)
+    if len(values) < len(L) or np.any(values <= least):  # or in very different units
+        sizes = np.linalg.norm(L @ freedom.root, axis=1)
         L, deviation = L / sizes[:, None], deviation / sizes
-        values, vectors = np.linalg.eigh(L @ freedom.covariance @ L.T)
+        vectors, values = _principal(L @ freedom.root)
     kept = values > REDUNDANT * values.max(initial=0.0)
     turned = vectors[:, kept].T
     squares: Floats = (turned @ deviation) ** 2 / values[kept]
     return turned @ L, squares
+
+
+def _principal(spread: Floats) -> tuple[Floats, Floats]:
+    """Eigenvectors (r, k) and eigenvalues (k,), the largest first, of SS' for S (r, p)."""
+    vectors, singular, _ = np.linalg.svd(spread, full_matrices=False)
+    return vectors, singular**2
 
 
 def _mean(squares: Floats) -> float:
@@ -151,18 +190,19 @@ def freedom(fit: Fit | GeneralFit, method: str) -> AbstractFreedom:
     ModelError
         For a method that is not known, or that does not apply to the fit.
     """
-    estimates = fit.estimates
+    own = fit.estimates.components[0]
+    common = own.beta, own.map, own.root
     if method in ("satterthwaite", "kenward-roger") and isinstance(fit, GeneralFit):
         raise ModelError(
             f"df={method!r} is for Gaussian models, whose residual variance is estimated: use "
             "df='asymptotic' (z tests)."
         )
     if method == "satterthwaite" and isinstance(fit, Fit):
-        return Satterthwaite(estimates.beta, estimates.vcov, uncertainty(fit))
+        return Satterthwaite(*common, uncertainty(fit))
     if method == "residual":
-        return Constant(estimates.beta, estimates.vcov, float(estimates.nobs - len(estimates.beta)))
+        return Constant(*common, float(fit.estimates.nobs - len(own.beta)))
     if method == "asymptotic":
-        return Asymptotic(estimates.beta, estimates.vcov, np.inf)
+        return Asymptotic(*common, np.inf)
     if method == "kenward-roger" and isinstance(fit, Fit):
         from mixedeffects.inference.kenward_roger import kenward_roger
 

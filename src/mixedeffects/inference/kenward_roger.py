@@ -35,12 +35,12 @@ class KenwardRoger(AbstractFreedom):
 
     Attributes
     ----------
-    covariance : ndarray, shape (p, p)
-        Φ_A, adjusted.
+    root : ndarray, shape (p, p)
+        Of Φ_A, adjusted, in the basis.
     unadjusted : ndarray, shape (p, p)
-        Φ.
+        A root of Φ in the basis.
     slopes : ndarray, shape (e, p, p)
-        ΦP_aΦ, minus the derivatives of Φ by the elements of V.
+        ΦP_aΦ in the basis, minus the derivatives of Φ by the elements of V.
     spread : ndarray, shape (e, e)
         Covariance of the estimated elements of V.
     """
@@ -51,7 +51,10 @@ class KenwardRoger(AbstractFreedom):
     spread: Floats
 
     def rows(self, L: Floats) -> Floats:
-        variance = np.einsum("ri,ij,rj->r", L, self.unadjusted, L)
+        return self._inner_rows(self.inner(L))
+
+    def _inner_rows(self, L: Floats) -> Floats:
+        variance = ((L @ self.unadjusted) ** 2).sum(axis=1)
         slopes = np.einsum("ri,aij,rj->ra", L, self.slopes, L, optimize=True) / variance[:, None]
         with np.errstate(divide="ignore"):
             freedom: Floats = 2.0 / np.einsum("ra,ab,rb->r", slopes, self.spread, slopes)
@@ -63,8 +66,8 @@ class KenwardRoger(AbstractFreedom):
         if rank == 0:
             return FTest(np.nan, 0, np.nan)
         if rank == 1:
-            return FTest(float(squares[0]), 1, float(self.rows(directions)[0]))
-        root = np.linalg.cholesky(directions @ self.unadjusted @ directions.T)
+            return FTest(float(squares[0]), 1, float(self._inner_rows(directions)[0]))
+        root = np.linalg.qr((directions @ self.unadjusted).T).R.T
         scaled = np.linalg.solve(root, directions)
         slopes = scaled @ self.slopes @ scaled.T
         traces = np.trace(slopes, axis1=1, axis2=2)
@@ -140,17 +143,17 @@ def kenward_roger(fit: Fit) -> KenwardRoger:
             "fit again with reml=True, or use df='satterthwaite'."
         )
     elements = elements_of(problem, fit.solution.optimum.theta)
-    root = np.linalg.solve(fit.solution.fixed_root, np.eye(problem.plan.n_fixed))
+    root = cast(Floats, np.linalg.solve(fit.solution.fixed_root, np.eye(problem.plan.n_fixed)))
     phi = root @ root.T
     moments = _with_residual(moments_of(problem, elements), elements.present, phi, problem.n_rows)
     spread, adjusted = _adjusted(moments, elements, phi)
-    back = np.linalg.solve(problem.basis.map, np.eye(len(phi)))
-    variance = (fit.solution.sigma * problem.scale) ** 2
+    sigma = fit.solution.sigma * problem.scale
     return KenwardRoger(
         beta=fit.estimates.beta,
-        covariance=variance * back @ adjusted @ back.T,
-        unadjusted=fit.estimates.vcov,
-        slopes=variance * back @ (phi @ moments.P @ phi) @ back.T,
+        map=problem.basis.map,
+        root=sigma * _root(adjusted),
+        unadjusted=sigma * root,
+        slopes=sigma**2 * (phi @ moments.P @ phi),
         spread=spread,
     )
 
@@ -197,6 +200,16 @@ def _adjusted(moments: Moments, elements: Elements, phi: Floats) -> tuple[Floats
     middle -= np.tensordot(P, np.tensordot(spread, shifted, 1), ([0, 2], [0, 1]))
     adjusted = phi + 2.0 * phi @ middle @ phi
     return spread, 0.5 * (adjusted + adjusted.T)
+
+
+def _root(adjusted: Floats) -> Floats:
+    try:
+        return cast(Floats, np.linalg.cholesky(adjusted))
+    except np.linalg.LinAlgError:
+        raise ModelError(
+            "Kenward-Roger's adjusted covariance of the coefficients has a negative variance: "
+            "these data are too few for it. Use df='satterthwaite'."
+        ) from None
 
 
 def _inverse(information: Floats) -> Floats:

@@ -47,7 +47,7 @@ def component_table(
     """The same columns of one predictor; ``freedom`` is that of the conditional one."""
     p = len(component.beta)
     if component.name != "conditional":
-        freedom = replace(freedom, beta=component.beta, covariance=component.vcov)
+        freedom = replace(freedom, beta=component.beta, map=component.map, root=component.root)
     columns = linear_functions(freedom, np.eye(p), np.zeros(p), level)
     return {"term": list(component.x_names), **columns}
 
@@ -58,7 +58,7 @@ def linear_functions(
     """Tests of each row of Lβ = rhs, L (r, p), with intervals of Lβ."""
     check_level(level)
     estimate = L @ freedom.beta
-    se = np.sqrt(np.einsum("ri,ij,rj->r", L, freedom.covariance, L))
+    se = freedom.std_errors(L)
     df = freedom.rows(L)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / se

@@ -89,9 +89,7 @@ class AbstractLinear(ABC):
     @property
     def std_error(self) -> Floats:
         """Standard errors (r,) on the model's scale."""
-        variance = np.einsum("ri,ij,rj->r", self.L, self.freedom.covariance, self.L)
-        result: Floats = np.sqrt(np.maximum(variance, 0.0))
-        return result
+        return self.freedom.std_errors(self.L)
 
     @property
     def df(self) -> Floats:
@@ -100,8 +98,7 @@ class AbstractLinear(ABC):
 
     def vcov(self) -> Floats:
         """Covariance (r, r) of the estimates on the model's scale."""
-        result: Floats = self.L @ self.freedom.covariance @ self.L.T
-        return result
+        return self.freedom.covariance_of(self.L)
 
     def families(self) -> list[Rows]:
         """Rows of each family, in order."""
@@ -183,7 +180,7 @@ class AbstractLinear(ABC):
 
     def family(self, rows: Rows) -> Family:
         """The tests of these rows."""
-        covariance = self.L[rows] @ self.freedom.covariance @ self.L[rows].T
+        covariance = self.freedom.covariance_of(self.L[rows])
         return Family(self.freedom.rows(self.L[rows]), covariance, self.compared(rows))
 
     def compared(self, rows: Rows) -> int:

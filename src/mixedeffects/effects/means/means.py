@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 Scale = Literal["link", "response"]
 NotEstimable = Literal["error", "drop"]
 
-# Share of a variance that may be rounding; degrees of freedom lose about 10,000 times as much.
+# Share of a standard error that rounding may be.
 _MOST_ROUNDING = 1e-6
 
 
@@ -149,14 +149,14 @@ def _cells(margin: Margin) -> Iterator[str]:
         yield ", ".join(f"{n}={v}" for n, v in zip(margin.labels, row, strict=True))
 
 
-def _check_rounding(L: Floats, covariance: Floats, names: Sequence[str]) -> None:
-    """Refuse where the variances of L (r, p) are what is left of much larger numbers."""
-    variance = np.einsum("ri,ij,rj->r", L, covariance, L)
-    sizes = np.abs(L)
-    total = np.einsum("ri,ij,rj->r", sizes, np.abs(covariance), sizes)
-    lost = np.finfo(float).eps * total > _MOST_ROUNDING * variance
+def _check_rounding(L: Floats, freedom: AbstractFreedom, names: Sequence[str]) -> None:
+    """Refuse where rounding of L (r, p), or of its estimates, shows beside the standard errors."""
+    sizes, identity = np.abs(L), np.eye(len(names))
+    spread = sizes @ np.abs(freedom.inner(identity)) @ np.abs(freedom.root)
+    total = np.linalg.norm(spread, axis=1) + sizes @ np.abs(freedom.beta)
+    lost = np.finfo(float).eps * total > _MOST_ROUNDING * freedom.std_errors(L)
     if lost.any():
-        shares = sizes[lost][0] * np.sqrt(np.diagonal(covariance))
+        shares = sizes[lost][0] * freedom.std_errors(identity)
         shares[[name == "Intercept" for name in names]] = 0.0
         name = names[int(shares.argmax())]
         raise ModelError(
@@ -179,7 +179,7 @@ def finished(
 ) -> MarginalMeans:
     """What is estimated, as means or, of a variable, as slopes."""
     L = margin.L[:, fit.estimates.kept]
-    _check_rounding(L, freedom.covariance, fit.estimates.x_names)
+    _check_rounding(L, freedom, fit.estimates.x_names)
     offset = fit.design.offset
     constant = 0.0 if offset is None or slope is not None else float(offset.mean())
     notes = described(fit.design, grid, margin.labels, request.weights, back is None)
