@@ -105,7 +105,9 @@ def build_general(
     first = 0
     for number, given in enumerate(predictors):
         basis = fixed_basis(given.X, weights, given.intercept)
-        made.append(Predictor(given.name, basis, given.dropped, given.offset, first))
+        alone = basis.columns.shape[1] == 1 and given.offset is None
+        constant = alone and bool((basis.columns == 1.0).all())
+        made.append(Predictor(given.name, basis, given.dropped, given.offset, first, constant))
         first += basis.columns.shape[1]
         # terms of two predictors never share a grouping factor, even of one name
         random += [replace(t, factor=number + len(predictors) * t.factor) for t in given.random]

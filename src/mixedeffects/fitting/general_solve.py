@@ -20,6 +20,7 @@ from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
 from mixedeffects.fitting.laplace import LaplaceObjective
 from mixedeffects.fitting.optimize import Evaluation, Optimum
+from mixedeffects.fitting.quadrature import objective_of
 from mixedeffects.fitting.solve import SMALL, search
 
 Floats = NDArray[np.float64]
@@ -60,7 +61,7 @@ def solve_general(
 
     ``start`` is standardized: θ alone, or ψ = (θ, β).
     """
-    objective = LaplaceObjective(problem)
+    objective = objective_of(problem)
     if start is None:
         start = np.concatenate([t.covariance.start() for t in problem.terms])
     if len(start) == problem.n_parameters:
@@ -73,9 +74,10 @@ def general_solution_at(objective: LaplaceObjective, optimum: Optimum) -> Genera
     problem = objective.problem
     psi, m = optimum.theta, problem.n_parameters
     near = least_deviation(problem, psi) < SMALL
+    plain = objective.refine(psi)
     zeros = zero_variances(objective, psi) if near else ()
     u, b = objective.modes(psi)
-    along, here = objective.turned(psi) if near else (psi, objective(psi))
+    along, here = objective.turned(psi) if near else (psi, plain)
     hessian = differenced_hessian(objective, along, here)
     used = np.concatenate(
         [varying(problem.terms, along[:m], here.gradient), np.ones(len(psi) - m, bool)]
@@ -87,7 +89,9 @@ def general_solution_at(objective: LaplaceObjective, optimum: Optimum) -> Genera
         objective.upright(along)
     principal = Evaluation(here.value, here.gradient[used], hessian[inner], hessian[inner])
     return GeneralSolution(
-        optimum=replace(optimum, hessian=hessian),
+        optimum=replace(
+            optimum, value=plain.value, gradient=plain.gradient, hessian=hessian
+        ),
         beta=psi[m:],
         u=u,
         b=b,

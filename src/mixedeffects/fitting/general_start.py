@@ -47,10 +47,7 @@ def _first_guess(problem: GeneralProblem) -> Floats:
 
 def _evaluate(problem: GeneralProblem, beta: Floats) -> Evaluation:
     """−2 log-likelihood without random effects, with the information of each predictor."""
-    eta = []
-    for p in problem.predictors:
-        linear = p.basis.columns @ beta[p.coefficients]
-        eta.append(linear if p.offset is None else linear + p.offset)
+    eta = [predictor.fixed(beta) for predictor in problem.predictors]
     everyone = tuple(range(len(eta)))
     ell: Derivatives = problem.family.derivatives(problem.response, tuple(eta), 2, everyone)
     w = np.ones(problem.n_rows) if problem.weights is None else problem.weights

@@ -166,12 +166,8 @@ class LaplaceObjective:
         return Mode(u, shift, eta, ell, float(u @ u - 2.0 * self._prior(ell.value).sum()))
 
     def _fixed(self, beta: Floats) -> list[Floats]:
-        """Xβ + offset (n,) of each predictor."""
-        fixed = []
-        for p in self.problem.predictors:
-            eta = p.basis.columns @ beta[p.coefficients]
-            fixed.append(eta if p.offset is None else eta + p.offset)
-        return fixed
+        """Xβ + offset of each predictor."""
+        return [predictor.fixed(beta) for predictor in self.problem.predictors]
 
     def _weights(self, ell: Derivatives) -> dict[tuple[int, int], Floats]:
         """W (n,) by pair of predictors."""
