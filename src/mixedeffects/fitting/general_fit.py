@@ -18,6 +18,7 @@ from mixedeffects.fitting.general import GeneralProblem, PredictorArrays, build_
 from mixedeffects.fitting.general_conditional import GeneralConditional
 from mixedeffects.fitting.general_estimates import general_estimate
 from mixedeffects.fitting.general_solve import GeneralSolution, solve_general
+from mixedeffects.fitting.quadrature import check_quadrature
 from mixedeffects.fitting.refusals import check_magnitudes, check_zeros
 from mixedeffects.formula.design import Design
 
@@ -43,6 +44,17 @@ class GeneralFit:
         """The degrees of freedom that its tests have unless others are asked for."""
         return "asymptotic"
 
+    @property
+    def residual_sd(self) -> float | None:
+        """Standard deviation of the residuals, where it is one number."""
+        sigma = self.estimates.sigma
+        return sigma if self.family.has_residual and np.isfinite(sigma) else None
+
+    @property
+    def quadrature(self) -> int:
+        """Nodes along each random effect, 1 for the Laplace approximation."""
+        return self.problem.quadrature
+
     @cached_property
     def factor(self) -> GeneralConditional:
         """The factored system at the optimum, made when first asked for."""
@@ -53,16 +65,22 @@ class GeneralFit:
 
 
 def fit_general(
-    design: Design, family: AbstractFamily, start: Any = None, progress: Progress | None = None
+    design: Design,
+    family: AbstractFamily,
+    start: Any = None,
+    progress: Progress | None = None,
+    quadrature: int = 1,
 ) -> GeneralFit:
     """Fit designs with a family; ``start`` is θ (m,) of the user's columns, or None.
+
+    ``quadrature``: nodes along each random effect, 1 for the Laplace approximation.
 
     Raises
     ------
     DataError, ModelError
         If the family cannot have produced the response, or the model cannot be estimated.
     """
-    problem = general_problem_of(design, family)
+    problem = general_problem_of(design, family, quadrature)
     theta = checked_start(problem, start)
     return completed_general(
         design, family, problem, solve_general(problem, theta, on_step=progress)
@@ -95,8 +113,15 @@ def completed_general(
     return GeneralFit(design, family, problem, solution, estimates)
 
 
-def general_problem_of(design: Design, family: AbstractFamily) -> GeneralProblem:
-    """The designs as standardized arrays, one predictor after the other."""
+def general_problem_of(
+    design: Design, family: AbstractFamily, quadrature: int = 1
+) -> GeneralProblem:
+    """The designs as standardized arrays, one predictor after the other.
+
+    Raises
+    ------
+    DataError, ModelError
+    """
     response = _response(design, family)
     check_zeros(family, response, design.response)
     predictors = []
@@ -107,7 +132,9 @@ def general_problem_of(design: Design, family: AbstractFamily) -> GeneralProblem
         )
     extras = family.extras(response)
     predictors += [_constant(name, len(design.y)) for name in extras.names]
-    return build_general(family, response, predictors, design.weights)
+    problem = build_general(family, response, predictors, design.weights, quadrature)
+    check_quadrature(problem)
+    return problem
 
 
 def _response(design: Design, family: AbstractFamily) -> Response:

@@ -30,6 +30,12 @@ Floats = NDArray[np.float64]
 EFFECTS, FINEST, MOST = 3, 101, 50_000
 # Rows times nodes that are evaluated at once.
 AT_ONCE = 200_000
+# What to do instead.
+WAY = "use quadrature=1 (Laplace), and judge its error by fit.check_laplace()."
+EXACT = (
+    "quadrature={} is for other than Gaussian responses: with the identity link the likelihood "
+    "is computed exactly; leave it out."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +63,23 @@ def check_quadrature(problem: GeneralProblem) -> None:
     ------
     ModelError
     """
-    count = problem.quadrature
-    if count == 1:
+    count, family, factors = problem.quadrature, problem.family, len(problem.groupings)
+    if count == 1 or factors == 0:
         return
-    way = "use quadrature=1 (Laplace), and judge its error by fit.check_laplace()."
-    factors, k = len(problem.groupings), _effects(problem)
-    if factors != 1:
+    if family.name == "gaussian" and family.link == "identity" and problem.curved == (0,):
+        raise ModelError(EXACT.format(count))
+    if factors != 1 or problem.groupings[0].relationship is not None:
+        found = f"{factors} sets of them" if factors != 1 else "levels related by a matrix"
         raise ModelError(
-            f"quadrature={count} needs random effects of one grouping factor, in one linear "
-            f"predictor; this model has {factors}, and its likelihood is no product of small "
-            f"integrals: {way}"
+            f"quadrature={count} needs the random effects of one grouping factor in one linear "
+            f"predictor; this model has {found}, so that its likelihood is no product of small "
+            f"integrals: {WAY}"
         )
+    k = problem.groupings[0].values.shape[1]
     if k > EFFECTS:
         raise ModelError(
             f"quadrature={count} takes at most {EFFECTS} random effects a level; this model has "
-            f"{k}, for which {count}^{k} nodes a level would be needed: {way}"
+            f"{k}, for which {count}^{k} nodes a level would be needed: {WAY}"
         )
     if count**k > MOST:
         finest = int(MOST ** (1.0 / k))
@@ -81,13 +89,10 @@ def check_quadrature(problem: GeneralProblem) -> None:
         )
 
 
-def _effects(problem: GeneralProblem) -> int:
-    return sum(g.values.shape[1] for g in problem.groupings)
-
-
 def objective_of(problem: GeneralProblem) -> LaplaceObjective:
     """The objective with the problem's number of nodes."""
-    return LaplaceObjective(problem) if problem.quadrature == 1 else QuadratureObjective(problem)
+    plain = problem.quadrature == 1 or not problem.groupings
+    return LaplaceObjective(problem) if plain else QuadratureObjective(problem)
 
 
 @dataclass(slots=True)
@@ -119,7 +124,6 @@ class QuadratureObjective(LaplaceObjective):
 
     def __init__(self, problem: GeneralProblem, u: Floats | None = None) -> None:
         super().__init__(problem, u)
-        check_quadrature(problem)
         grouping = problem.groupings[0]
         self._codes, self._values = grouping.codes, grouping.values
         self._n_levels = len(self.rows.columns[0])

@@ -15,6 +15,7 @@ from mixedeffects.families import AbstractFamily, ZeroInflated
 from mixedeffects.families import build as build_family
 from mixedeffects.fitting.fit import completed, fit_design, problem_of
 from mixedeffects.fitting.general_fit import fit_general
+from mixedeffects.fitting.quadrature import EXACT, FINEST
 from mixedeffects.formula.design import build_design
 from mixedeffects.formula.grammar import parse_formula
 from mixedeffects.model.generalized import GeneralizedFit
@@ -58,6 +59,9 @@ def fit(
     missing
         ``"drop"`` leaves out, counts and reports rows with missing values; ``"error"``
         refuses them.
+    quadrature
+        Nodes of adaptive Gauss-Hermite quadrature along each random effect, for models whose
+        random effects are one to three of one grouping factor; 1 is the Laplace approximation.
     start
         θ (m,) to start from, such as ``other_fit.theta``.
     on_check
@@ -109,7 +113,9 @@ def fit(
     )
     if general:
         whole = ZeroInflated(kind) if "zero_inflation" in others else kind
-        return GeneralizedFit(judged(fit_general(design, whole, start, progress), on_check))
+        return GeneralizedFit(
+            judged(fit_general(design, whole, start, progress, int(quadrature)), on_check)
+        )
     fitted = fit_design(design, reml is None or bool(reml), start, progress)
     return LinearFit(judged(fitted, on_check))
 
@@ -146,8 +152,14 @@ def _refuse(
             "reml=True is for Gaussian models with one residual variance: leave it out for "
             "maximum likelihood."
         )
-    if quadrature != 1:
-        raise ModelError(f"quadrature={quadrature!r} is not available in this version.")
+    whole = isinstance(quadrature, int | np.integer) and not isinstance(quadrature, bool)
+    if not whole or not 1 <= quadrature <= FINEST:
+        raise ModelError(
+            f"quadrature={quadrature!r} is not a number of nodes: give a whole number from 1 "
+            f"(Laplace) to {FINEST}."
+        )
+    if quadrature != 1 and not others and family == build_family("gaussian"):
+        raise ModelError(EXACT.format(quadrature))
 
 
 def _check_switches(reml: Any, progress: Any) -> None:
