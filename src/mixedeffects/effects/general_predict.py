@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.general_rows import GeneralRows, linear_predictors
+from mixedeffects.effects.general_targets import Component, Target, delta_variance, target_of
 from mixedeffects.effects.modes import draw_modes
 from mixedeffects.effects.predict import Interval, Random, Seed
 from mixedeffects.effects.rows import NewLevels
+from mixedeffects.errors import ModelError
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.wald import quantile
 
 Floats = NDArray[np.float64]
 Scale = Literal["response", "link"]
 
-# Step of the differences of a mean by its predictors, which are of order one.
-STEP = 1e-5
-
 
 @dataclass(frozen=True, slots=True)
 class GeneralRequest:
-    """What to predict: see ``MixedFit.predict``."""
+    """What to predict: see ``GeneralizedFit.predict``."""
 
     random: Random
     interval: Interval | None
     std_error: bool
     new_levels: NewLevels
     scale: Scale
+    component: Component
     level: float
     seed: Seed
 
@@ -40,9 +39,48 @@ class GeneralRequest:
         """Whether the rows' groups matter."""
         return self.random == "conditional" or self.interval == "prediction"
 
+    @property
+    def bare(self) -> bool:
+        """Whether the estimates alone are wanted."""
+        return self.interval is None and not self.std_error
+
+
+def predict(fit: GeneralFit, rows: GeneralRows, request: GeneralRequest) -> dict[str, Floats]:
+    """Columns ``estimate`` and, where asked for, ``std_error conf_low conf_high``.
+
+    Each (n,), or (n, K) for the probabilities of K categories.
+    """
+    if request.interval == "prediction":
+        check_observable(fit, request)
+    target = target_of(fit.problem, request.component, request.scale)
+    rng = np.random.default_rng(request.seed)
+    eta = predictors_at(fit, rows, request, rng)
+    columns = {"estimate": target.value(eta)}
+    if request.interval == "prediction":
+        from mixedeffects.effects.general_observations import observation_columns
+
+        columns |= observation_columns(fit, rows, eta, request, rng)
+    elif not request.bare:
+        columns |= _uncertainty(target, eta, predictor_covariance(fit, rows, request), request)
+    return {name: rows.spread(column) for name, column in columns.items()}
+
+
+def check_observable(fit: GeneralFit, request: GeneralRequest) -> None:
+    """Refuse prediction intervals of what is not observed."""
+    if fit.family.response_kind == "ordinal":
+        raise ModelError(
+            "interval='prediction': the categories' probabilities already say how a new "
+            "observation varies; interval='confidence' says how well they are known."
+        )
+    if request.scale != "response" or request.component != "response":
+        raise ModelError(
+            "interval='prediction' is of a new observation, and only the response is observed: "
+            "use scale='response' and component='response', or interval='confidence'."
+        )
+
 
 def predictors_at(
-    fit: GeneralFit, rows: GeneralRows, request: GeneralRequest
+    fit: GeneralFit, rows: GeneralRows, request: GeneralRequest, rng: np.random.Generator
 ) -> tuple[Floats, ...]:
     """All linear predictors (n,) of rows, as the request wants their random effects."""
     if request.random == "population":
@@ -50,86 +88,56 @@ def predictors_at(
     modes, drawn = [term.modes for term in fit.estimates.terms], None
     if request.new_levels == "sample":
         counts = [int(codes.max(initial=-1)) + 1 for codes in rows.new_codes]
-        rng = np.random.default_rng(request.seed)
         drawn = draw_modes(fit.estimates, counts, [None] * len(counts), rng)
     return linear_predictors(fit, rows, modes, drawn)
 
 
-def mean_of(fit: GeneralFit, eta: Sequence[Floats]) -> Floats:
-    """The mean of the response (n,), or the probability of each category (n, K)."""
-    mean: Floats = fit.family.mean(tuple(eta))
-    return mean
+def predictor_covariance(fit: GeneralFit, rows: GeneralRows, request: GeneralRequest) -> Floats:
+    """Cov(η̂ − η) of the rows' predictors, (n, A, A), parameters' uncertainty included.
 
-
-def mean_slopes(fit: GeneralFit, eta: Sequence[Floats]) -> list[Floats]:
-    """Derivatives of the mean by each predictor, (n,) or (n, K), by central differences."""
-    slopes = []
-    for a in range(len(eta)):
-        up, down = (
-            [e + sign * STEP if b == a else e for b, e in enumerate(eta)] for sign in (1.0, -1.0)
-        )
-        slopes.append((mean_of(fit, up) - mean_of(fit, down)) / (2.0 * STEP))
-    return slopes
-
-
-def weighted_variance(
-    fit: GeneralFit, rows: GeneralRows, random: Random, weights: Sequence[Floats]
-) -> Floats:
-    """Variance (n,) of Σ w_a (η̂_a − η_a) over the predictors a, with weights (n,) each.
-
-    Conditional: unseen levels' effects vary by their fitted covariance; population: the fixed
-    effects alone.
+    Conditional: unseen levels' effects vary by their fitted covariance. Population: of the fixed
+    parts alone, to which a new observation adds the effects of a new group.
     """
+    conditional = request.random == "conditional"
+    codes = rows.codes if conditional else [np.full_like(c, -1) for c in rows.codes]
+    covariance = fit.factor.covariances(rows.X, rows.values, codes)
+    if not request.needs_random:
+        return covariance
     problem = fit.problem
-    X = rows.X.copy()
-    for a, predictor in enumerate(problem.predictors):
-        X[:, predictor.coefficients] *= weights[a][:, None]
-    owners = [problem.predictor[t.grouping] for t in problem.terms]
-    values = [v * weights[a][:, None] for v, a in zip(rows.values, owners, strict=True)]
-    codes = rows.codes if random == "conditional" else [np.full_like(c, -1) for c in rows.codes]
-    result = fit.factor.variances(X, values, codes)
-    if random == "conditional":
-        for term, own, levels in zip(fit.estimates.terms, values, codes, strict=True):
-            spread = np.einsum("ij,jk,ik->i", own, term.covariance, own)
-            result = result + np.where(levels < 0, spread, 0.0)
-    return result
+    for given, term, z, levels in zip(
+        problem.terms, fit.estimates.terms, rows.values, codes, strict=True
+    ):
+        a = problem.predictor[given.grouping]
+        spread = np.einsum("ij,jk,ik->i", z, term.covariance, z)
+        covariance[:, a, a] += np.where(levels < 0, spread, 0.0)
+    return covariance
 
 
-def link_table(
-    fit: GeneralFit, rows: GeneralRows, eta: Sequence[Floats], request: GeneralRequest
+def _uncertainty(
+    target: Target, eta: tuple[Floats, ...], covariance: Floats, request: GeneralRequest
 ) -> dict[str, Floats]:
-    """Columns of predictions of the conditional predictor."""
-    weights = [np.full(rows.n, float(a == 0)) for a in range(len(eta))]
-    columns = {"estimate": eta[0]}
-    if request.std_error or request.interval is not None:
-        columns["std_error"] = np.sqrt(weighted_variance(fit, rows, request.random, weights))
+    """Standard errors by the delta method, and confidence limits."""
+    slopes = target.slopes(eta)
+    columns = {"std_error": np.sqrt(delta_variance(slopes, covariance))}
     if request.interval is not None:
-        half = quantile(np.inf, request.level) * columns["std_error"]
-        columns |= {"conf_low": eta[0] - half, "conf_high": eta[0] + half}
+        width = quantile(np.inf, request.level)
+        low, high = target.limits(eta, slopes, covariance, width)
+        columns |= {"conf_low": low, "conf_high": high}
     return columns
 
 
-def predict(fit: GeneralFit, rows: GeneralRows, request: GeneralRequest) -> dict[str, Floats]:
-    """Columns ``estimate`` and, where asked for, ``std_error conf_low conf_high``."""
-    eta = predictors_at(fit, rows, request)
-    if request.scale == "link":
-        columns = link_table(fit, rows, eta, request)
-    else:
-        columns = response_table(fit, rows, eta, request)
-    return {name: rows.spread(column) for name, column in columns.items()}
-
-
-def response_table(
-    fit: GeneralFit, rows: GeneralRows, eta: Sequence[Floats], request: GeneralRequest
-) -> dict[str, Floats]:
-    """Columns of predictions of the mean; limits of a mean of η alone are those of η."""
-    mean = mean_of(fit, eta)
-    columns = {"estimate": mean}
-    if request.std_error or request.interval is not None:
-        slopes = mean_slopes(fit, eta)
-        columns["std_error"] = np.sqrt(weighted_variance(fit, rows, request.random, slopes))
-    if request.interval is not None:
-        link = link_table(fit, rows, eta, request)
-        limits = [mean_of(fit, [link[side], *eta[1:]]) for side in ("conf_low", "conf_high")]
-        columns |= {"conf_low": np.minimum(*limits), "conf_high": np.maximum(*limits)}
-    return columns
+def category_columns(fit: GeneralFit, rows: GeneralRows, columns: dict[str, Floats]) -> Any:
+    """Probabilities (n, K) as columns: one a category, or with their uncertainty one below
+    the other, ``row category estimate …``; and the labels of the rows or None.
+    """
+    names, index = fit.design.categories, rows.frame.index
+    if list(columns) == ["estimate"]:
+        wide = columns["estimate"]
+        return {name: np.ascontiguousarray(wide[:, k]) for k, name in enumerate(names)}, index
+    n = len(rows.complete)
+    labels = np.arange(n) if index is None else np.asarray(index)
+    long: dict[str, Any] = {
+        "row": np.repeat(labels, len(names)),
+        "category": np.tile(np.array(names, dtype=object), n),
+    }
+    return long | {name: values.ravel() for name, values in columns.items()}, None

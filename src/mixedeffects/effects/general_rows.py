@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import FrameKind
 from mixedeffects.effects.rows import NewLevels
+from mixedeffects.errors import ModelError
+from mixedeffects.families.response import Column, is_whole
 from mixedeffects.fitting.general_estimates import designs_of
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.spec import NewDesign
+from mixedeffects.formula.values import row_numbers
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -27,6 +30,7 @@ class GeneralRows:
     ``X`` (n, P) the kept columns of all predictors, then ones for the extra parameters;
     ``offsets`` (n,) or None by predictor; per term of all predictors ``values`` (n, k),
     ``codes`` (n,) of fitted levels (negative: none) and ``new_codes`` (n,) of unseen levels;
+    ``trials`` (n,) behind proportions, where they are known;
     ``complete`` mask of the rows asked for; ``frame`` in which results go back.
     """
 
@@ -35,6 +39,7 @@ class GeneralRows:
     values: tuple[Floats, ...]
     codes: tuple[Integers, ...]
     new_codes: tuple[Integers, ...]
+    trials: Floats | None
     complete: NDArray[np.bool_]
     frame: FrameKind
 
@@ -64,6 +69,7 @@ def own_general_rows(fit: GeneralFit) -> GeneralRows:
         values=tuple(r.values for r in random),
         codes=tuple(r.codes for r in random),
         new_codes=tuple(np.full_like(r.codes, -1) for r in random),
+        trials=fit.problem.response.trials,
         complete=np.ones(n, dtype=bool),
         frame=replace(design.frame, index=None if index is None else index[design.rows]),
     )
@@ -92,9 +98,33 @@ def new_general_rows(
         codes=tuple(r.codes[keep] for r in parts) or tuple(np.full(n, -1, np.int32) for _ in terms),
         new_codes=tuple(r.new_codes[keep] for r in parts)
         or tuple(np.full(n, -1, np.int32) for _ in terms),
+        trials=None,
         complete=keep,
         frame=made[0].frame,
     )
+
+
+def with_trials(fit: GeneralFit, rows: GeneralRows, trials: Any) -> GeneralRows:
+    """The rows with the trials of new proportions: one number, or one for each row asked for.
+
+    Raises
+    ------
+    ModelError
+        If the model is of no proportions.
+    DataError
+        If they are not numbers of trials.
+    """
+    if fit.problem.response.trials is None:
+        raise ModelError(
+            f"trials=: the response of family {fit.family.name!r} is of no trials; leave it out."
+        )
+    asked = len(rows.complete)
+    given = np.full(asked, float(trials)) if np.ndim(trials) == 0 else trials
+    numbers = row_numbers("trials", given, asked)[rows.complete]
+    Column("trials").require(
+        numbers, lambda v: is_whole(v) & (v > 0), "Numbers of trials are 1, 2, …"
+    )
+    return replace(rows, trials=numbers)
 
 
 def _applied(

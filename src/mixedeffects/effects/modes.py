@@ -21,7 +21,7 @@ def draw_modes(
     """b (L, k) of each term from N(0, Σ), or N(0, Σ ⊗ K) where levels are related."""
     drawn = []
     for term, count, relationship in zip(estimates.terms, n_levels, relationships, strict=True):
-        b = rng.standard_normal((count, len(term.factor))) @ (estimates.sigma * term.factor).T
+        b = rng.standard_normal((count, len(term.factor))) @ (estimates.unit * term.factor).T
         if relationship is not None:
             b = np.linalg.cholesky(relationship) @ b
         drawn.append(b)

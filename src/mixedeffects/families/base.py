@@ -227,6 +227,10 @@ class AbstractFamily(ABC):
     def cdf(self, response: Response, predictors: Predictors) -> Array:
         """Probability (n,) of a value not above y."""
 
+    def atoms(self, response: Response) -> NDArray[np.bool_]:
+        """Which values (n,) have a positive probability: all counts, else zeros at most."""
+        return np.full(response.y.shape, self.discrete) | (self.zero_mass & (response.y == 0))
+
     def deviance(self, response: Response, predictors: Predictors) -> Array | None:
         """Unit deviances (n,), where the family has them."""
         return None

@@ -121,6 +121,9 @@ class OrderedBeta(AbstractFamily):
         inside = betainc(expit(eta) * phi, expit(-eta) * phi, response.y)
         return np.where(response.y == 1, 1.0, zero + (1.0 - zero - one) * inside)
 
+    def atoms(self, response: Response) -> NDArray[np.bool_]:
+        return (response.y == 0) | (response.y == 1)
+
     def start_mean(self, response: Response) -> Array:
         return np.clip(response.y, 0.02, 0.98)
 

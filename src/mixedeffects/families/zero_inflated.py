@@ -149,6 +149,9 @@ class ZeroInflated(AbstractFamily):
         below[rows] += expit(-zeta[rows]) * self.base.cdf(response.take(rows), own)
         return below
 
+    def atoms(self, response: Response) -> NDArray[np.bool_]:
+        return (response.y == 0) | self.base.atoms(response)
+
     def start_mean(self, response: Response) -> Array:
         if self.base.zero_mass:
             return self.base.start_mean(response)

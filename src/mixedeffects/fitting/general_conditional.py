@@ -49,10 +49,11 @@ class GeneralConditional:
         covariances: Floats = root @ blocks[:, term.columns, term.columns] @ root.T
         return covariances
 
-    def variances(
-        self, X: Floats, values: Sequence[Floats], codes: Sequence[Integers], fixed: bool = True
-    ) -> Floats:
-        """Var(xβ̂ + zb̂ − xβ − zb) of rows, (n,).
+    def covariances(self, X: Floats, values: Sequence[Floats], codes: Sequence[Integers]) -> Floats:
+        """Cov(η̂ − η) of the predictors of rows, (n, A, A), with all that ψ̂ is uncertain about.
+
+        To first order in ψ: given ψ, the modes vary about b̂ by the factor's inverse, and b̂
+        follows ψ.
 
         Parameters
         ----------
@@ -61,29 +62,45 @@ class GeneralConditional:
         values, codes
             Per term of all predictors (n, k) covariates and (n,) levels, negative where the
             level is new: its random effect is left out.
-        fixed
-            Whether the uncertainty of β and θ counts (first order).
         """
-        terms, plan = self.problem.terms, self.problem.plan
-        z, vertices = level_rows(terms, plan, self._factors, values, codes)
-        none = np.empty((len(z), 0))
-        result = row_variances(self._objective.rows.factor, plan, vertices, z, none, False)
-        if fixed:
-            J = self._jacobian(X, values, codes)
-            result = result + np.einsum("ij,jk,ik->i", J, self._solution.covariance, J)
+        J = self._jacobian(X, values, codes)
+        result: Floats = J @ self._solution.covariance @ J.transpose(0, 2, 1)
+        owners = [self.problem.predictor[t.grouping] for t in self.problem.terms]
+        curved = self.problem.curved
+        single = {a: self._given(values, codes, [o == a for o in owners]) for a in curved}
+        for i, a in enumerate(curved):
+            result[:, a, a] += single[a]
+            for b in curved[i + 1 :]:
+                # by polarization, 2 cov(a, b) = var(a + b) − var(a) − var(b)
+                both = self._given(values, codes, [o in (a, b) for o in owners])
+                shared = 0.5 * (both - single[a] - single[b])
+                result[:, a, b] += shared
+                result[:, b, a] += shared
         return result
 
+    def _given(
+        self, values: Sequence[Floats], codes: Sequence[Integers], used: Sequence[bool]
+    ) -> Floats:
+        """Var(zb | ψ, y) of rows over the terms that are used, (n,)."""
+        plan = self.problem.plan
+        own = [v * u for v, u in zip(values, used, strict=True)]
+        z, vertices = level_rows(self.problem.terms, plan, self._factors, own, codes)
+        factor, none = self._objective.rows.factor, np.empty((len(z), 0))
+        return row_variances(factor, plan, vertices, z, none, False)
+
     def _jacobian(self, X: Floats, values: Sequence[Floats], codes: Sequence[Integers]) -> Floats:
-        """∂(xβ̂ + zb̂)/∂ψ (n, m + P), where b̂ follows ψ."""
-        m = self.problem.n_parameters
-        J = np.zeros((len(X), len(self._psi)))
-        for predictor in self.problem.predictors:
+        """∂η̂/∂ψ of the predictors (n, A, m + P), where b̂ follows ψ."""
+        problem, m = self.problem, self.problem.n_parameters
+        J = np.zeros((len(X), len(problem.predictors), len(self._psi)))
+        for a, predictor in enumerate(problem.predictors):
             own, mapping = predictor.coefficients, predictor.basis.map
-            J[:, m:][:, own] = np.linalg.solve(mapping.T, X[:, own].T).T
-        for slopes, own_values, own_codes in zip(self._slopes, values, codes, strict=True):
-            known = own_codes >= 0
-            moved = slopes[own_codes[known]]
-            J[known] += np.einsum("ik,ikj->ij", own_values[known], moved)
+            J[:, a, m:][:, own] = np.linalg.solve(mapping.T, X[:, own].T).T
+        if not any((c >= 0).any() for c in codes):
+            return J
+        for term, slopes, z, levels in zip(problem.terms, self._slopes, values, codes, strict=True):
+            known = np.flatnonzero(levels >= 0)
+            moved = np.einsum("ik,ikj->ij", z[known], slopes[levels[known]])
+            J[known, problem.predictor[term.grouping]] += moved
         return J
 
     @cached_property
