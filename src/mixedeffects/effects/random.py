@@ -14,37 +14,49 @@ from mixedeffects.fitting.general_conditional import GeneralConditional
 Floats = NDArray[np.float64]
 
 
-def covariance_table(estimates: Estimates) -> dict[str, list[Any]]:
+def covariance_table(estimates: Estimates, residual_sd: float | None) -> dict[str, Any]:
     """Columns ``group term1 term2 sd_or_corr variance_or_cov``.
 
     One row per standard deviation (``term2`` None), one per correlation where the structure
-    has any, and the residual standard deviation under the group ``Residual``.
+    has any, and the residual standard deviation, if there is one, under the group
+    ``Residual``. ``component`` comes first where others than the conditional have terms.
     """
-    rows: list[tuple[str, str | None, str | None, float, float]] = []
-    for term in estimates.terms:
-        rows += _deviations(term) + (_correlations(term) if term.correlated else [])
-    if estimates.unit == estimates.sigma:
-        rows.append(("Residual", None, None, estimates.sigma, estimates.sigma**2))
-    names = ("group", "term1", "term2", "sd_or_corr", "variance_or_cov")
-    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    names = ("component", "group", "term1", "term2", "sd_or_corr", "variance_or_cov")
+    rows = [
+        (term.component, term.group, *row)
+        for term in estimates.terms
+        for row in (*_deviations(term), *_correlations(term))
+    ]
+    if residual_sd is not None:
+        rows.append(("conditional", "Residual", None, None, residual_sd, residual_sd**2))
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return _with_components(columns, estimates)
 
 
-def _deviations(
-    term: RandomTermEstimate,
-) -> list[tuple[str, str | None, str | None, float, float]]:
+def _with_components(columns: dict[str, Any], estimates: Estimates) -> dict[str, Any]:
+    """The columns, without ``component`` where all terms are of the conditional predictor."""
+    if all(term.component == "conditional" for term in estimates.terms):
+        del columns["component"]
+    return columns
+
+
+Row = tuple[str | None, str | None, float, float]
+
+
+def _deviations(term: RandomTermEstimate) -> list[Row]:
     variances = np.diagonal(term.covariance)
     return [
-        (term.group, name, None, float(np.sqrt(v)), float(v))
+        (name, None, float(np.sqrt(v)), float(v))
         for name, v in zip(term.names, variances, strict=True)
     ]
 
 
-def _correlations(
-    term: RandomTermEstimate,
-) -> list[tuple[str, str | None, str | None, float, float]]:
+def _correlations(term: RandomTermEstimate) -> list[Row]:
+    if not term.correlated:
+        return []
     correlation = correlations(term.covariance)
     return [
-        (term.group, a, b, float(correlation[j, i]), float(term.covariance[j, i]))
+        (a, b, float(correlation[j, i]), float(term.covariance[j, i]))
         for i, a in enumerate(term.names)
         for j, b in enumerate(term.names)
         if i < j
@@ -63,7 +75,10 @@ def correlations(covariance: Floats) -> Floats:
 def modes_table(
     estimates: Estimates, factor: ConditionalFactor | GeneralConditional
 ) -> dict[str, NDArray[Any]]:
-    """Columns ``group level term estimate std_error``: conditional modes and their SDs."""
+    """Columns ``group level term estimate std_error``: conditional modes and their SDs.
+
+    ``component`` comes first where others than the conditional have terms.
+    """
     parts: list[tuple[NDArray[Any], ...]] = []
     for number, term in enumerate(estimates.terms):
         n_levels, k = term.modes.shape
@@ -71,6 +86,7 @@ def modes_table(
         variances = np.maximum(np.diagonal(covariances, axis1=1, axis2=2), 0.0)
         parts.append(
             (
+                np.full(n_levels * k, term.component, dtype=object),
                 np.full(n_levels * k, term.group, dtype=object),
                 np.repeat(term.levels, k),
                 np.tile(np.array(term.names, dtype=object), n_levels),
@@ -78,11 +94,12 @@ def modes_table(
                 (estimates.unit * np.sqrt(variances)).ravel(),
             )
         )
-    names = ("group", "level", "term", "estimate", "std_error")
-    return {
+    names = ("component", "group", "level", "term", "estimate", "std_error")
+    columns = {
         name: stacked([part[i] for part in parts], as_text=name == "level")
         for i, name in enumerate(names)
     }
+    return _with_components(columns, estimates)
 
 
 def stacked(arrays: list[NDArray[Any]], as_text: bool) -> NDArray[Any]:

@@ -100,8 +100,10 @@ class AbstractFamily(ABC):
     """Whether `sigma` is the standard deviation of the response about its mean."""
     dispersion: ClassVar[str] = ""
     """What exp(δ) is, in a few words."""
-    sigma_is: ClassVar[str] = ""
-    """What `sigma` is, and the variance that it gives."""
+    sigma_name: ClassVar[str] = ""
+    """What `sigma` is called."""
+    variance_is: ClassVar[str] = ""
+    """The variance that it gives."""
 
     def __post_init__(self) -> None:
         check_link(self.link, self.name, self.links)

@@ -66,7 +66,8 @@ class Beta(AbstractFamily):
     links = BETA_LINKS
     natural = "logit"
     dispersion = "precision"
-    sigma_is = "precision: variance = mu (1 - mu) / (1 + precision)"
+    sigma_name = "precision"
+    variance_is = "variance = mu (1 - mu) / (1 + precision)"
 
     def response(
         self,

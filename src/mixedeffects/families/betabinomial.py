@@ -40,7 +40,8 @@ class BetaBinomial(AbstractFamily):
     links = PROBABILITY_LINKS
     natural = "logit"
     dispersion = "precision"
-    sigma_is = "precision: the probabilities vary by mu (1 - mu) / (1 + precision)"
+    sigma_name = "precision"
+    variance_is = "variance of the probabilities = mu (1 - mu) / (1 + precision)"
     discrete = True
     zero_mass = True
 

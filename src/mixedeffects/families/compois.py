@@ -52,7 +52,8 @@ class ConwayMaxwellPoisson(AbstractFamily):
     links = COUNT_LINKS
     natural = "log"
     dispersion = "phi"
-    sigma_is = "phi: variance about mu phi"
+    sigma_name = "phi"
+    variance_is = "variance about mu phi"
     discrete = True
     zero_mass = True
 

@@ -59,7 +59,8 @@ class Gamma(AbstractFamily):
     links = POSITIVE_LINKS
     natural = "log"
     dispersion = "shape"
-    sigma_is = "coefficient of variation: variance = (sigma mu)^2"
+    sigma_name = "sigma"
+    variance_is = "variance = (sigma mu)^2"
 
     def response(
         self,

@@ -33,7 +33,7 @@ class Gaussian(AbstractFamily):
     natural = "identity"
     has_residual = True
     dispersion = "residual variance"
-    sigma_is = "residual standard deviation"
+    sigma_name = "residual standard deviation"
 
     def response(
         self,

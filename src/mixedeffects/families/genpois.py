@@ -33,7 +33,8 @@ class GeneralizedPoisson(AbstractFamily):
     links = COUNT_LINKS
     natural = "log"
     dispersion = "phi"
-    sigma_is = "phi: variance = mu phi"
+    sigma_name = "phi"
+    variance_is = "variance = mu phi"
     discrete = True
     zero_mass = True
 

@@ -32,7 +32,8 @@ class InverseGaussian(AbstractFamily):
     links = POSITIVE_LINKS
     natural = "log"
     dispersion = "sigma^2"
-    sigma_is = "variance = sigma^2 mu^3"
+    sigma_name = "sigma"
+    variance_is = "variance = sigma^2 mu^3"
 
     def sigma(self, delta: float) -> float:
         return float(np.exp(0.5 * delta))

@@ -33,7 +33,8 @@ class Lognormal(AbstractFamily):
     links = ("log", "identity", "inverse", "sqrt")
     natural = "log"
     dispersion = "standard deviation"
-    sigma_is = "standard deviation of the response"
+    sigma_name = "standard deviation"
+    variance_is = "variance = its square"
 
     def response(
         self,

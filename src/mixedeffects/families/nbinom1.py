@@ -37,7 +37,8 @@ class NegativeBinomial1(AbstractFamily):
     links = COUNT_LINKS
     natural = "log"
     dispersion = "phi"
-    sigma_is = "phi: variance = mu (1 + phi)"
+    sigma_name = "phi"
+    variance_is = "variance = mu (1 + phi)"
     discrete = True
     zero_mass = True
 

@@ -70,7 +70,8 @@ class NegativeBinomial2(AbstractFamily):
     links = COUNT_LINKS
     natural = "log"
     dispersion = "size"
-    sigma_is = "size: variance = mu (1 + mu / size)"
+    sigma_name = "size"
+    variance_is = "variance = mu (1 + mu / size)"
     discrete = True
     zero_mass = True
 

@@ -43,7 +43,8 @@ class OrderedBeta(AbstractFamily):
     links = ("logit",)
     natural = "logit"
     dispersion = "precision"
-    sigma_is = "precision of the values between 0 and 1"
+    sigma_name = "precision"
+    variance_is = "that of the values between 0 and 1"
     zero_mass = True
 
     def extras(self, response: Response) -> Extras:

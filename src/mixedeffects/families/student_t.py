@@ -35,7 +35,8 @@ class StudentT(AbstractFamily):
     links = ("identity", "log", "inverse")
     natural = "identity"
     dispersion = "scale"
-    sigma_is = "scale: variance = sigma^2 df / (df - 2)"
+    sigma_name = "scale"
+    variance_is = "variance = scale^2 df / (df - 2)"
 
     def extras(self, response: Response) -> Extras:
         return Extras(

@@ -184,7 +184,8 @@ class TruncatedNegativeBinomial1(_TruncatedNegativeBinomial):
 
     name = "truncated_nbinom1"
     dispersion = "phi"
-    sigma_is = "phi, before truncation: variance = mu (1 + phi)"
+    sigma_name = "phi"
+    variance_is = "before truncation variance = mu (1 + phi)"
     base = NegativeBinomial1
 
     def _size_and_odds(self, predictors: Predictors) -> tuple[Array, Array]:
@@ -203,7 +204,8 @@ class TruncatedNegativeBinomial2(_TruncatedNegativeBinomial):
 
     name = "truncated_nbinom2"
     dispersion = "size"
-    sigma_is = "size, before truncation: variance = mu (1 + mu / size)"
+    sigma_name = "size"
+    variance_is = "before truncation variance = mu (1 + mu / size)"
     base = NegativeBinomial2
 
     def _size_and_odds(self, predictors: Predictors) -> tuple[Array, Array]:

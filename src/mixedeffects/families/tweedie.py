@@ -50,7 +50,8 @@ class Tweedie(AbstractFamily):
     links = ("log", "identity", "inverse", "sqrt")
     natural = "log"
     dispersion = "phi"
-    sigma_is = "phi: variance = phi mu^power"
+    sigma_name = "phi"
+    variance_is = "variance = phi mu^power"
     zero_mass = True
 
     def extras(self, response: Response) -> Extras:

@@ -50,7 +50,8 @@ class ZeroInflated(AbstractFamily):
         if isinstance(self.base, ZeroInflated) or self.base.name == "cumulative":
             raise ModelError(f"Family {self.base.name!r} takes no zero_inflation=.")
         # tables and messages speak of the base
-        for attribute in ("name", "link", "has_dispersion", "discrete", "dispersion", "sigma_is"):
+        spoken = ("name", "dispersion", "sigma_name", "variance_is")
+        for attribute in ("link", "has_dispersion", "discrete", *spoken):
             object.__setattr__(self, attribute, getattr(self.base, attribute))
 
     @property
@@ -62,8 +63,8 @@ class ZeroInflated(AbstractFamily):
         return (*self.base.predictors(), "zero_inflation")
 
     def describe(self) -> str:
-        kind = "zero inflation" if self.base.zero_mass else "a hurdle: all zeros are extra"
-        return f"{self.base.describe()}, with {kind}"
+        hurdle = "" if self.base.zero_mass else " (hurdle)"
+        return f"{self.base.describe()}, with zero inflation{hurdle}"
 
     def extras(self, response: Response) -> Extras:
         return self.base.extras(self._of_base(response))

@@ -61,6 +61,11 @@ class Fit:
         """The degrees of freedom that its tests have unless others are asked for."""
         return "satterthwaite"
 
+    @property
+    def residual_sd(self) -> float | None:
+        """Standard deviation of the residuals, where it is one number."""
+        return self.estimates.sigma
+
     @cached_property
     def factor(self) -> ConditionalFactor:
         """The factored system at the optimum, made when first asked for."""

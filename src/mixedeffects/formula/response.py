@@ -131,7 +131,9 @@ def _numbered(name: str, column: Column) -> tuple[Array, tuple[str, ...]]:
             f"The response column {name!r} has {len(levels)} different numbers; an ordinal"
             " response has a few ordered categories. For numbers use another family."
         )
-    return codes.astype(np.float64), tuple(level_text(levels))
+    whole = np.abs(levels).max() < 2**53 and (levels == np.floor(levels)).all()
+    shown = levels.astype(np.int64) if whole else levels
+    return codes.astype(np.float64), tuple(level_text(shown))
 
 
 def _occurring(column: Column) -> tuple[Array, tuple[str, ...]]:

@@ -43,9 +43,25 @@ class Tables(Values):
         return self.estimates.vcov.copy()
 
     def varcorr(self) -> Any:
-        """Table of the random effects' standard deviations and correlations."""
-        return self._table(covariance_table(self.estimates))
+        """Table of the random effects' standard deviations and correlations.
+
+        Returns
+        -------
+        table
+            ``group term1 term2 sd_or_corr variance_or_cov``: one row per standard deviation
+            (``term2`` null) and per correlation, and that of the residuals where one number
+            says how the response varies about its mean. ``component`` comes first where other
+            predictors than the conditional one have random effects.
+        """
+        return self._table(covariance_table(self.estimates, self._fit.residual_sd))
 
     def ranef(self) -> Any:
-        """Table of the conditional modes with their conditional standard deviations."""
+        """Table of the conditional modes with their conditional standard deviations.
+
+        Returns
+        -------
+        table
+            ``group level term estimate std_error``; ``component`` comes first where other
+            predictors than the conditional one have random effects.
+        """
         return self._table(modes_table(self.estimates, self._fit.factor))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.checks import Check
-from mixedeffects.fitting.estimates import ComponentEstimate, Estimates
+from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.formula.design import Design
 from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.show import formats
@@ -18,17 +17,9 @@ from mixedeffects.show import html as as_html
 from mixedeffects.show import text as as_text
 from mixedeffects.show.tables import Table, fixed_table, random_table, residual_table
 
-__all__ = ["Summary", "summarize"]
+__all__ = ["Summary", "certificate", "criteria", "notes", "rows_and_groups", "span", "summarize"]
 
 Floats = NDArray[np.float64]
-
-_CAPTIONS = {
-    "conditional": "Fixed effects",
-    "dispersion": "Dispersion, on the log scale",
-    "zero_inflation": "Zero inflation, on the logit scale",
-    "threshold": "Thresholds",
-    "shape": "Shape",
-}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,9 +63,8 @@ def summarize(
     residuals: Floats,
     freedom: AbstractFreedom,
     level: float = 0.95,
-    family: AbstractFamily | None = None,
 ) -> Summary:
-    """Summarize a fit.
+    """Summarize the fit of a linear model.
 
     Parameters
     ----------
@@ -86,93 +76,83 @@ def summarize(
         Of the tests and intervals of the fixed effects.
     level
         Of the intervals.
-    family
-        Of a generalized model.
     """
-    random = [r for own in (design, *design.others.values()) for r in own.random]
     return Summary(
-        title=_title(estimates, family),
+        title=f"Linear mixed model by {'REML' if estimates.reml else 'maximum likelihood'}",
         formula=design.formula,
-        facts=(*_model_facts(design, estimates, family), *_facts(design, estimates)),
+        facts=tuple(_facts(design, estimates)),
         tables=(
-            residual_table(residuals),
-            random_table(random, estimates, residual=family is None),
-            *(
-                fixed_table(component, freedom, level, _CAPTIONS[component.name])
-                for component in estimates.components
-                if not _is_constant_dispersion(component)
-            ),
+            residual_table(residuals, "Scaled residuals"),
+            random_table("Random effects", design.random, estimates.terms, estimates.sigma),
+            fixed_table("Fixed effects", estimates.components[0], freedom, level),
         ),
-        notes=tuple(_notes(design, estimates)),
-        certificate=tuple(_certificate(estimates)),
+        notes=tuple(notes(design, estimates)),
+        certificate=tuple(certificate(estimates)),
         converged=estimates.converged,
     )
 
 
-def _title(estimates: Estimates, family: AbstractFamily | None) -> str:
-    if family is None:
-        return f"Linear mixed model by {'REML' if estimates.reml else 'maximum likelihood'}"
-    return "Generalized linear mixed model by maximum likelihood (Laplace approximation)"
-
-
-def _model_facts(
-    design: Design, estimates: Estimates, family: AbstractFamily | None
-) -> Iterator[tuple[str, str]]:
-    if family is None:
-        return
-    yield "Family", f"{family.name}, {family.link} link"
-    for name, own in design.others.items():
-        yield name.replace("_", " ").capitalize(), f"~{own.formula.partition('~')[2]}"
-    if any(_is_constant_dispersion(component) for component in estimates.components):
-        yield "Dispersion", f"{estimates.sigma:.6g}"
-
-
-def _is_constant_dispersion(component: ComponentEstimate) -> bool:
-    return component.name == "dispersion" and component.x_names == ("Intercept",)
-
-
 def _facts(design: Design, estimates: Estimates) -> Iterator[tuple[str, str]]:
+    yield from rows_and_groups(design, estimates)
+    yield criteria(estimates)
+    if design.weights is not None:
+        yield "Weights", f"{span(design.weights)}; residual variance is sigma^2 / weight"
+    if design.offset is not None:
+        yield "Offset", span(design.offset)
+
+
+def rows_and_groups(design: Design, estimates: Estimates) -> Iterator[tuple[str, str]]:
+    """How many rows were used, and how many levels the groups have."""
     rows = f"{estimates.nobs:,}"
     yield "Rows", rows if estimates.nobs == design.n_rows else f"{rows} of {design.n_rows:,}"
     groups = {term.group: len(term.levels) for term in estimates.terms}
     yield "Groups", ", ".join(f"{group} {count:,}" for group, count in groups.items())
+
+
+def criteria(estimates: Estimates) -> tuple[str, str]:
+    """The likelihood and what is made of it."""
     criterion = "REML criterion" if estimates.reml else "-2 log-likelihood"
-    yield (
+    return (
         "Fit",
         f"{criterion} {estimates.objective:.3f}, log-likelihood {estimates.loglik:.3f}, "
         f"AIC {estimates.aic:.3f}, BIC {estimates.bic:.3f}",
     )
-    if design.weights is not None:
-        yield "Weights", f"{_range(design.weights)}; residual variance is sigma^2 / weight"
-    if design.offset is not None:
-        yield "Offset", _range(design.offset)
 
 
-def _range(values: Floats) -> str:
+def span(values: Floats) -> str:
+    """The least and the largest of values."""
     return f"{formats.general(float(values.min()))} to {formats.general(float(values.max()))}"
 
 
-def _notes(design: Design, estimates: Estimates) -> Iterator[str]:
+def notes(design: Design, estimates: Estimates) -> Iterator[str]:
+    """What a reader should know of rows, columns, levels and zero variances."""
     left_out = design.n_rows - estimates.nobs
     if left_out:
         counts = ", ".join(f"{name} {count:,}" for name, count in design.dropped.items())
         yield f"{formats.counted(left_out, 'row')} left out for missing values: {counts}."
-    if estimates.aliased:
-        yield (
-            "Left out, as other columns determine them: "
-            f"{', '.join(estimates.aliased)}. Predictions do not depend on the choice."
-        )
-    yield from (note if note.endswith(".") else f"{note}." for note in design.notes)
+    for component in estimates.components:
+        if component.aliased:
+            of = _of(component.name)
+            yield (
+                f"Left out{of}, as other columns determine them: "
+                f"{', '.join(component.aliased)}. Predictions do not depend on the choice."
+            )
+    told = dict.fromkeys(n for own in (design, *design.others.values()) for n in own.notes)
+    yield from (note if note.endswith(".") else f"{note}." for note in told)
     for check in estimates.checks:
         if check.name.startswith("boundary: ") and check.passed:
             yield _singular(check.name.removeprefix("boundary: "))
+
+
+def _of(component: str) -> str:
+    return "" if component == "conditional" else f" of the {component.replace('_', ' ')}"
 
 
 def _singular(what: str) -> str:
     if what.startswith("sd("):
         return (
             f"Singular fit: {what} is estimated as zero. The data show no such variation beyond "
-            "the residual's; leaving the term out gives the same fit."
+            "what chance gives; leaving the term out gives the same fit."
         )
     return (
         f"Singular fit: the {what} is at its limit, so that a combination of these effects does "
@@ -180,7 +160,8 @@ def _singular(what: str) -> str:
     )
 
 
-def _certificate(estimates: Estimates) -> Iterator[str]:
+def certificate(estimates: Estimates) -> Iterator[str]:
+    """Whether the optimum is one, what fails, and how it was found."""
     failed = [check for check in estimates.checks if not check.passed]
     if failed:
         yield "The certificate of the optimum does NOT hold:"

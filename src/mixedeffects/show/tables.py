@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.random import correlations
-from mixedeffects.fitting.estimates import ComponentEstimate, Estimates, RandomTermEstimate
+from mixedeffects.fitting.estimates import ComponentEstimate, RandomTermEstimate
 from mixedeffects.formula.effects import RandomDesign
 from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.inference.wald import component_table
@@ -24,7 +24,8 @@ _COEFFICIENTS = 40
 _DEVIATIONS = 20
 _CORRELATIONS = 5
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
-_COMPONENTS = {"dispersion": "dispersion", "zero_inflation": "zero inflation"}
+# Parameters of which zero is no hypothesis.
+_UNTESTED = ("threshold", "shape")
 _TESTS = {
     "satterthwaite": "t tests: Satterthwaite's degrees of freedom",
     "kenward-roger": "t tests: Kenward-Roger's degrees of freedom and standard errors",
@@ -56,15 +57,18 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def residual_table(residuals: Floats) -> Table:
-    """Quartiles of the scaled residuals (n,)."""
+def residual_table(residuals: Floats, caption: str) -> Table:
+    """Quartiles of residuals (n,); ``caption``, of which kind they are."""
     quartiles = np.quantile(residuals, [0.0, 0.25, 0.5, 0.75, 1.0])
     cells = tuple(formats.column(quartiles.tolist(), 3))
-    return Table("Scaled residuals", ("Min", "25%", "Median", "75%", "Max"), (cells,), 0)
+    return Table(caption, ("Min", "25%", "Median", "75%", "Max"), (cells,), 0)
 
 
 def fixed_table(
-    component: ComponentEstimate, freedom: AbstractFreedom, level: float, caption: str
+    caption: str,
+    component: ComponentEstimate,
+    freedom: AbstractFreedom,
+    level: float,
 ) -> Table:
     """Coefficients of one predictor with tests and intervals; ``caption``, what they are."""
     columns = component_table(component, freedom, level)
@@ -82,12 +86,15 @@ def fixed_table(
     ]
     header = ["", "Estimate", "Std. error", "df", "z" if exact else "t", "p value"]
     header += [f"{50 - 50 * level:.4g}%", f"{50 + 50 * level:.4g}%"]
-    kept = [i for i in range(len(header)) if header[i] != "df" or not exact]
+    left_out = {"df"} if exact else set()
+    left_out |= {"df", "z", "t", "p value"} if component.name in _UNTESTED else set()
+    kept = [i for i in range(len(header)) if header[i] not in left_out]
     rows = tuple(zip(*(cells[i] for i in kept), strict=True))
     more = len(component.beta) - shown
     notes = (f"{formats.counted(more, 'coefficient')} more: fit.fixef()",) if more else ()
     notes = notes if shown else ("none",)
-    caption = f"{caption} ({_TESTS[freedom.name]}, {100 * level:g}% intervals)"
+    tests = "" if component.name in _UNTESTED else f"{_TESTS[freedom.name]}, "
+    caption = f"{caption} ({tests}{100 * level:g}% intervals)"
     return Table(caption, tuple(header[i] for i in kept), rows, 1, notes)
 
 
@@ -95,30 +102,33 @@ def fixed_table(
 
 
 def random_table(
-    random: Sequence[RandomDesign], estimates: Estimates, residual: bool = True
+    caption: str,
+    designs: Sequence[RandomDesign],
+    terms: Sequence[RandomTermEstimate],
+    residual_sd: float | None,
 ) -> Table:
     """Variances, standard deviations and correlations, each structure by its parameters.
 
-    ``random``: the terms' designs; ``residual``: whether a residual variance stands below.
+    ``caption``, what they are; ``residual_sd`` stands below where there is one.
     """
-    blocks = [
-        _term_rows(term, own.positions) for term, own in zip(estimates.terms, random, strict=True)
+    rows = [
+        row
+        for term, own in zip(terms, designs, strict=True)
+        for row in _term_rows(term, own.positions)
     ]
-    width = max((len(r.correlations) for block in blocks for r in block), default=0)
-    rows = [row for block in blocks for row in block]
-    sds = [row.sd for row in rows] + [estimates.sigma] * residual
-    deviations, variances = formats.sizes(sds), formats.sizes([s * s for s in sds])
-    labels = [(row.group, row.name) for row in rows] + [("Residual", "")] * residual
-    tails = [row.correlations + ("",) * (width - len(row.correlations)) for row in rows]
-    tails += [("",) * width] * residual
+    if residual_sd is not None:
+        rows.append(_Row("Residual", "", residual_sd, ()))
+    width = max(len(row.correlations) for row in rows)
+    sds = [row.sd for row in rows]
     cells = tuple(
-        (*label, variance, deviation, *tail)
-        for label, variance, deviation, tail in zip(
-            labels, variances, deviations, tails, strict=True
+        (row.group, row.name, variance, deviation, *row.correlations)
+        + ("",) * (width - len(row.correlations))
+        for row, variance, deviation in zip(
+            rows, formats.sizes([s * s for s in sds]), formats.sizes(sds), strict=True
         )
     )
     header = ("Group", "Term", "Variance", "Std. dev.", *_correlation_header(width))
-    return Table("Random effects", header, cells, 2, tuple(_random_notes(random, estimates)))
+    return Table(caption, header, cells, 2, tuple(_random_notes(designs, terms)))
 
 
 def _correlation_header(width: int) -> tuple[str, ...]:
@@ -138,8 +148,6 @@ class _Row:
 def _term_rows(term: RandomTermEstimate, positions: Floats | None) -> list[_Row]:
     sds = np.sqrt(np.diagonal(term.covariance))
     group = term.group if term.structure == "us" else f"{term.group} ({term.structure})"
-    if term.component != "conditional":
-        group = f"{group}, {_COMPONENTS[term.component]}"
     k = len(sds)
     if term.structure in ("id", "homcs", "ar1") and k > 1:
         name = f"each of {k}: {term.names[0]}, ..., {term.names[-1]}"
@@ -181,9 +189,11 @@ def _first_known(values: Sequence[float] | Floats) -> float:
     return next((float(v) for v in values if not np.isnan(v)), float("nan"))
 
 
-def _random_notes(designs: Sequence[RandomDesign], estimates: Estimates) -> Iterator[str]:
+def _random_notes(
+    designs: Sequence[RandomDesign], terms: Sequence[RandomTermEstimate]
+) -> Iterator[str]:
     meanings: dict[str, None] = {}
-    for term, random in zip(estimates.terms, designs, strict=True):
+    for term, random in zip(terms, designs, strict=True):
         k = len(term.names)
         compressed = term.structure in ("id", "homcs", "ar1")
         if k > _DEVIATIONS and not compressed:
