@@ -56,12 +56,12 @@ def fit(
         Restricted maximum likelihood (the default), or maximum likelihood for False.
     weights, offset
         A column's name, or n values. The residual variance is σ²/weight.
-    missing
-        ``"drop"`` leaves out, counts and reports rows with missing values; ``"error"``
-        refuses them.
     quadrature
         Nodes of adaptive Gauss-Hermite quadrature along each random effect, for models whose
         random effects are one to three of one grouping factor; 1 is the Laplace approximation.
+    missing
+        ``"drop"`` leaves out, counts and reports rows with missing values; ``"error"``
+        refuses them.
     start
         θ (m,) to start from, such as ``other_fit.theta``.
     on_check
