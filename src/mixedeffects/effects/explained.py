@@ -1,7 +1,8 @@
 """Shares of the variance: marginal and conditional R², intraclass correlations.
 
 Nakagawa and Schielzeth (2013), Methods Ecol. Evol. 4, 133-142; random slopes as in Johnson
-(2014), ibid. 5, 944-946.
+(2014), ibid. 5, 944-946; other responses than Gaussian ones as in Nakagawa, Johnson and
+Schielzeth (2017), J. R. Soc. Interface 14: 20170213.
 """
 
 from __future__ import annotations
@@ -132,40 +133,44 @@ def _table(names: Sequence[str], estimate: Floats, limits: Floats | None, frame:
     return make_table(columns, frame)
 
 
-def explained_variance(fit: Fit, intervals: Intervals | None = None) -> ExplainedVariance:
-    """Marginal and conditional R² at the fit's estimates."""
-    marginal, conditional = r2_of(variance_parts(fit))
-    limits, replicates = None, None
-    if intervals is not None:
-        replicates = bootstrapped(fit, ("marginal", "conditional"), r2_of, intervals)
-        limits = replicates.limits(intervals.level)
-    return ExplainedVariance(
-        float(marginal), float(conditional), limits, replicates, fit.design.frame
-    )
+def explained_variance(
+    parts: VarianceParts, frame: FrameKind, bootstrap: Bootstrap | None = None, level: float = 0.95
+) -> ExplainedVariance:
+    """Marginal and conditional R² of the parts, with the limits of a bootstrap of both."""
+    marginal, conditional = r2_of(parts)
+    limits = None if bootstrap is None else bootstrap.limits(level)
+    return ExplainedVariance(float(marginal), float(conditional), limits, bootstrap, frame)
 
 
-def intraclass_correlation(fit: Fit, intervals: Intervals | None = None) -> IntraclassCorrelation:
-    """Adjusted and unadjusted ICC, with the share of each grouping factor."""
-    parts = variance_parts(fit)
+def intraclass_correlation(
+    parts: VarianceParts, frame: FrameKind, bootstrap: Bootstrap | None = None, level: float = 0.95
+) -> IntraclassCorrelation:
+    """Adjusted and unadjusted ICC of the parts, with the share of each grouping factor."""
     between: dict[str, float] = {}
-    for term, variance in zip(fit.estimates.terms, parts.random, strict=True):
-        between[term.group] = between.get(term.group, 0.0) + variance
+    for group, variance in zip(parts.groups, parts.random, strict=True):
+        between[group] = between.get(group, 0.0) + variance
     variances = np.array(list(between.values()))
     adjusted, unadjusted = icc_of(parts)
-    limits, replicates = None, None
-    if intervals is not None:
-        replicates = bootstrapped(fit, ("adjusted", "unadjusted"), icc_of, intervals)
-        limits = replicates.limits(intervals.level)
     return IntraclassCorrelation(
         float(adjusted),
         float(unadjusted),
         tuple(between),
         variances / (parts.total - parts.fixed),
         variances / parts.total,
-        limits,
-        replicates,
-        fit.design.frame,
+        None if bootstrap is None else bootstrap.limits(level),
+        bootstrap,
+        frame,
     )
+
+
+def bootstrapped_r2(fit: Fit, intervals: Intervals) -> Bootstrap:
+    """Parametric bootstrap of marginal and conditional R²."""
+    return bootstrapped(fit, ("marginal", "conditional"), r2_of, intervals)
+
+
+def bootstrapped_icc(fit: Fit, intervals: Intervals) -> Bootstrap:
+    """Parametric bootstrap of adjusted and unadjusted ICC."""
+    return bootstrapped(fit, ("adjusted", "unadjusted"), icc_of, intervals)
 
 
 def bootstrapped(

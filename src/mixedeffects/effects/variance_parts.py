@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.effects.link_variance import Approximation, link_variance
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 
 Floats = NDArray[np.float64]
 
@@ -17,14 +19,15 @@ Floats = NDArray[np.float64]
 class VarianceParts:
     """The variance of the response, averaged over the rows, by what it comes from.
 
-    ``fixed``, the sample variance of xβ̂ (without the offset); ``random``, per term the mean of
-    z'Σz, times the level's own relationship where it is known; ``residual``, the mean of
-    σ²/weight.
+    ``fixed``, the sample variance of xβ̂ (without the offset); ``random``, per term of the
+    ``groups`` the mean of z'Σz, times the level's own relationship where it is known;
+    ``residual``, the mean of σ²/weight, or what stands in for it on the scale of a link.
     """
 
     fixed: float
     random: tuple[float, ...]
     residual: float
+    groups: tuple[str, ...]
 
     @property
     def total(self) -> float:
@@ -43,6 +46,7 @@ class RowMoments:
     fixed: Floats
     random: tuple[Floats, ...]
     residual: float
+    groups: tuple[str, ...]
 
     def parts(self, beta: Floats, covariances: Sequence[Floats], sigma: float) -> VarianceParts:
         """The parts at β (p,), the terms' covariances (k, k) and σ."""
@@ -51,11 +55,12 @@ class RowMoments:
             fixed=float(beta @ self.fixed @ beta),
             random=tuple(float(np.sum(moment * covariance)) for moment, covariance in spread),
             residual=sigma**2 * self.residual,
+            groups=self.groups,
         )
 
 
-def row_moments(fit: Fit) -> RowMoments:
-    """The moments of the rows that a fit used."""
+def row_moments(fit: Fit | GeneralFit) -> RowMoments:
+    """The moments of the rows that a fit used, of its conditional predictor."""
     design, n = fit.design, len(fit.design.y)
     X = design.X[:, fit.estimates.kept]
     centred = X - X.mean(axis=0)
@@ -64,7 +69,8 @@ def row_moments(fit: Fit) -> RowMoments:
         own = 1.0 if term.matrix is None else np.diagonal(term.matrix)[term.codes, None]
         random.append((term.values * own).T @ term.values / n)
     residual = 1.0 if design.weights is None else float(np.mean(1.0 / design.weights))
-    return RowMoments(centred.T @ centred / max(n - 1, 1), tuple(random), residual)
+    groups = tuple(term.group for term in design.random)
+    return RowMoments(centred.T @ centred / max(n - 1, 1), tuple(random), residual, groups)
 
 
 def variance_parts(fit: Fit) -> VarianceParts:
@@ -72,4 +78,30 @@ def variance_parts(fit: Fit) -> VarianceParts:
     estimates = fit.estimates
     return row_moments(fit).parts(
         estimates.beta, [t.covariance for t in estimates.terms], estimates.sigma
+    )
+
+
+def general_variance_parts(
+    fit: GeneralFit, approximation: Approximation | None = None
+) -> VarianceParts:
+    """The parts on the scale of the link, of the conditional predictor.
+
+    Random effects of single rows are variance about the mean: they count as residual.
+
+    Raises
+    ------
+    ModelError
+        If the response's variance has no counterpart on that scale.
+    """
+    residual = link_variance(fit, approximation)
+    terms = [t for t in fit.estimates.terms if t.component == "conditional"]
+    parts = row_moments(fit).parts(fit.estimates.beta, [t.covariance for t in terms], 0.0)
+    single = [len(term.levels) == fit.estimates.nobs for term in terms]
+    of_rows = sum(v for v, alone in zip(parts.random, single, strict=True) if alone)
+    kept = [i for i, alone in enumerate(single) if not alone]
+    return VarianceParts(
+        fixed=parts.fixed,
+        random=tuple(parts.random[i] for i in kept),
+        residual=residual + of_rows,
+        groups=tuple(parts.groups[i] for i in kept),
     )

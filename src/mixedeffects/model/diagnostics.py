@@ -7,9 +7,12 @@ from typing import Any, Literal
 from mixedeffects.effects import explained, influence, normality
 from mixedeffects.effects.conditional_aic import ConditionalAIC, conditional_aic
 from mixedeffects.effects.leverage import leverage
+from mixedeffects.effects.link_variance import Approximation
 from mixedeffects.effects.simulated_residuals import SimulatedResiduals, simulated_residuals
+from mixedeffects.effects.variance_parts import general_variance_parts, variance_parts
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.streams import Seed
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.options import check_option
@@ -62,7 +65,10 @@ class Diagnostics(Values):
         >>> round(r2.marginal, 4), round(r2.conditional, 4)
         (0.2787, 0.7992)
         """
-        return explained.explained_variance(self._fit, _intervals(interval, n, seed, level))
+        asked = _intervals(interval, n, seed, level)
+        bootstrap = None if asked is None else explained.bootstrapped_r2(self._fit, asked)
+        parts = variance_parts(self._fit)
+        return explained.explained_variance(parts, self.design.frame, bootstrap, level)
 
     def icc(
         self,
@@ -82,7 +88,10 @@ class Diagnostics(Values):
             ``adjusted`` (of the variance that the fixed effects leave), ``unadjusted`` (of all),
             ``table``, and the share of each grouping factor ``by_group``.
         """
-        return explained.intraclass_correlation(self._fit, _intervals(interval, n, seed, level))
+        asked = _intervals(interval, n, seed, level)
+        bootstrap = None if asked is None else explained.bootstrapped_icc(self._fit, asked)
+        parts = variance_parts(self._fit)
+        return explained.intraclass_correlation(parts, self.design.frame, bootstrap, level)
 
     def conditional_aic(self) -> ConditionalAIC:
         """Conditional AIC, for predictions in the groups at hand.
@@ -214,6 +223,73 @@ class Diagnostics(Values):
         check_option("what", what, ("residuals", "random"))
         data = normality.residual_quantiles if what == "residuals" else normality.mode_quantiles
         return self._table(data(self._fit))
+
+
+class GeneralDiagnostics(Values):
+    """Diagnostics of generalized fits."""
+
+    _fit: GeneralFit
+
+    def r2(self, *, approximation: Approximation | None = None) -> explained.ExplainedVariance:
+        """Marginal and conditional R² on the scale of the link.
+
+        Nakagawa, Johnson and Schielzeth (2017), with random slopes as in Johnson (2014). The
+        variance splits into that of xβ̂ over the rows, the mean over the rows of z'Σz, and that
+        of the response about its mean, brought to the scale of the link. Random effects of
+        single rows count with the last. The offset explains nothing; random effects of the
+        dispersion do not count, and its predictor does row by row.
+
+        Parameters
+        ----------
+        approximation
+            Of the last part, v with λ the mean of the responses observed and V the family's
+            variance at λ: ``"latent"``, that of the latent variable of one trial or of the
+            ordered categories (π²/3 for logit, 1 for probit, π²/6 for cloglog and loglog);
+            for the log link ``"lognormal"``, ln(1 + V/λ²), which for nbinom2 is
+            ln(1 + 1/λ + 1/θ), or ``"trigamma"``, ψ₁(λ²/V); for any link ``"delta"``, V·g'(λ)².
+            Where omitted the first of these that the family and the link have.
+
+        Returns
+        -------
+        ExplainedVariance
+            ``marginal``, ``conditional``, ``table``.
+
+        Raises
+        ------
+        ModelError
+            For zero-inflated, hurdle, truncated and ordered beta models; where the response has
+            no finite variance; where the approximation is for another link.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> formula = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
+        >>> fit = me.fit(formula, me.datasets.load("cbpp"), family="binomial")
+        >>> r2 = fit.r2()
+        >>> round(r2.marginal, 3), round(r2.conditional, 3)
+        (0.085, 0.187)
+        """
+        parts = general_variance_parts(self._fit, _approximation(approximation))
+        return explained.explained_variance(parts, self.design.frame)
+
+    def icc(self, *, approximation: Approximation | None = None) -> explained.IntraclassCorrelation:
+        """Intraclass correlation on the scale of the link.
+
+        Parts of the variance and refusals as in ``r2``.
+
+        Returns
+        -------
+        IntraclassCorrelation
+            ``adjusted`` (of the variance that the fixed effects leave), ``unadjusted`` (of all),
+            ``table``, and the share of each grouping factor ``by_group``.
+        """
+        parts = general_variance_parts(self._fit, _approximation(approximation))
+        return explained.intraclass_correlation(parts, self.design.frame)
+
+
+def _approximation(chosen: Approximation | None) -> Approximation | None:
+    check_option("approximation", chosen, (None, "latent", "lognormal", "delta", "trigamma"))
+    return chosen
 
 
 def _intervals(interval: Any, n: Any, seed: Seed, level: float) -> explained.Intervals | None:
