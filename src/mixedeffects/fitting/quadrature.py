@@ -89,10 +89,10 @@ def check_quadrature(problem: GeneralProblem) -> None:
         )
 
 
-def objective_of(problem: GeneralProblem) -> LaplaceObjective:
-    """The objective with the problem's number of nodes."""
+def objective_of(problem: GeneralProblem, u: Floats | None = None) -> LaplaceObjective:
+    """The objective with the problem's number of nodes; it looks for the mode from ``u`` (q,)."""
     plain = problem.quadrature == 1 or not problem.groupings
-    return LaplaceObjective(problem) if plain else QuadratureObjective(problem)
+    return LaplaceObjective(problem, u) if plain else QuadratureObjective(problem, u)
 
 
 @dataclass(slots=True)

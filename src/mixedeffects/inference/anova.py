@@ -15,8 +15,13 @@ from numpy.typing import NDArray
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.formula.indicators import TermFactors, indicator_matrix, term_factors
-from mixedeffects.inference.freedom import AbstractFreedom, rotated
-from mixedeffects.inference.hypotheses import term_columns
+from mixedeffects.inference.coefficients import (
+    AnyFit,
+    Coefficients,
+    coefficients,
+    full_basis,
+)
+from mixedeffects.inference.freedom import AbstractFreedom, FTest, rotated
 
 Floats = NDArray[np.float64]
 
@@ -26,35 +31,45 @@ ZERO = 1e-8
 OUTSIDE = 1e-6
 
 
-def anova_table(fit: Fit, freedom: AbstractFreedom, kind: int) -> dict[str, object]:
+def anova_table(
+    fit: AnyFit, freedom: AbstractFreedom, kind: int, component: str = "conditional"
+) -> dict[str, object]:
     """Columns of the table of F tests, or of χ² tests for infinite degrees of freedom.
 
     ``term sum_sq mean_sq num_df den_df statistic p_value``; a sum of squares is σ²Σt² of
-    uncorrelated contrasts, and the χ² table has none. The intercept has no row; a term of
-    which nothing can be tested has ``num_df`` 0.
+    uncorrelated contrasts, and there is none in the χ² table, nor where no residual variance
+    scales the response. The intercept has no row; a term of which nothing can be tested has
+    ``num_df`` 0.
     """
     asymptotic = freedom.name == "asymptotic"
-    hypotheses = term_hypotheses(fit, kind, asymptotic)
+    own = coefficients(fit, component)
+    freedom = own.freedom(freedom)
+    hypotheses = term_hypotheses(fit, kind, asymptotic or not isinstance(fit, Fit), own)
     tests = [freedom.joint(L) for _, L in hypotheses]
+    columns: dict[str, object] = {"term": [term for term, _ in hypotheses]}
+    if not asymptotic and isinstance(fit, Fit):
+        # Kenward-Roger's scale belongs to the test, not to the sum of squares.
+        squares = [rotated(freedom, L)[1] for _, L in hypotheses]
+        sums = [s.sum() if len(s) else np.nan for s in squares]
+        columns["sum_sq"] = sum_sq = np.array(sums) * fit.estimates.sigma**2
+        columns["mean_sq"] = sum_sq / np.array([max(t.num_df, 1) for t in tests])
+    return columns | _tests(tests, asymptotic)
+
+
+def _tests(tests: Sequence[FTest], asymptotic: bool) -> dict[str, object]:
     num_df = np.array([t.num_df for t in tests], dtype=np.int64)
-    den_df = np.array([t.den_df if t.num_df else np.nan for t in tests], dtype=np.float64)
     F = np.array([t.statistic for t in tests], dtype=np.float64)
-    # Kenward-Roger's scale belongs to the test, not to the sum of squares.
-    squares = [rotated(freedom, L)[1] for _, L in hypotheses]
-    sum_sq = np.array([s.sum() if len(s) else np.nan for s in squares]) * fit.estimates.sigma**2
-    tail: dict[str, object] = {
+    return {
         "num_df": num_df,
-        "den_df": den_df,
+        "den_df": np.array([t.den_df if t.num_df else np.nan for t in tests], dtype=np.float64),
         "statistic": F * num_df if asymptotic else F,
         "p_value": np.array([t.p_value for t in tests], dtype=np.float64),
     }
-    terms = [term for term, _ in hypotheses]
-    if asymptotic:
-        return {"term": terms, **tail}
-    return {"term": terms, "sum_sq": sum_sq, "mean_sq": sum_sq / np.maximum(num_df, 1), **tail}
 
 
-def term_hypotheses(fit: Fit, kind: int, generalized: bool = False) -> list[tuple[str, Floats]]:
+def term_hypotheses(
+    fit: AnyFit, kind: int, generalized: bool = False, own: Coefficients | None = None
+) -> list[tuple[str, Floats]]:
     """For each term but the intercept a matrix L (r, p) with Lβ = 0 its hypothesis.
 
     Parameters
@@ -67,22 +82,33 @@ def term_hypotheses(fit: Fit, kind: int, generalized: bool = False) -> list[tupl
         Whether types 1 and 2 leave out terms in the sense of generalized least squares (as a
         Wald test does of the model without them) or of ordinary ones (as SAS and lmerTest
         do); and whether a term that multiplies further covariates contains its factors.
+    own
+        The coefficients, by default those of the conditional predictor.
     """
-    spec = fit.design.spec.fixed
-    factors = term_factors(spec)
-    columns = [term_columns(fit, number) for number in range(len(spec.terms))]
-    tested = [number for number in range(len(spec.terms)) if spec.terms[number] != "1"]
+    own = coefficients(fit) if own is None else own
+    columns = [own.columns_of(number) for number in range(len(own.terms))]
+    tested = [number for number in range(len(own.terms)) if own.terms[number] != "1"]
+    if own.design is None:
+        raise ModelError(
+            f"Component {own.estimate.name!r} has no terms to test, only constants: test its "
+            "coefficients by test(L, component=...)."
+        )
+    factors = term_factors(own.design.spec.fixed)
     if kind == 3:
-        rows = _equally_weighted(fit, columns)
+        rows = _equally_weighted(fit, own, columns)
     else:
-        root = _root(fit, generalized)
+        root = _root(fit, own, generalized)
         rows = {}
         for number in tested:
-            stays, later = _others(number, kind, columns, factors, generalized)
-            own = columns[number]
+            stays, later = left_out(number, kind, columns, factors, generalized)
+            columns_here = columns[number]
             alone = kind == 2 and not later
-            rows[number] = np.eye(len(root))[own] if alone else _given(root, stays, own, later)
-    return [(spec.terms[number], rows[number]) for number in tested]
+            rows[number] = (
+                np.eye(len(root))[columns_here]
+                if alone
+                else _given(root, stays, columns_here, later)
+            )
+    return [(own.terms[number], rows[number]) for number in tested]
 
 
 def contains(outer: TermFactors, inner: TermFactors, any_covariate: bool = False) -> bool:
@@ -97,15 +123,16 @@ def contains(outer: TermFactors, inner: TermFactors, any_covariate: bool = False
 # -- types I and II ------------------------------------------------------------------------
 
 
-def _root(fit: Fit, generalized: bool) -> Floats:
-    """R (p, p) with R'R = X'X, or X'V⁻¹X up to a factor, for the columns kept."""
-    basis = fit.problem.basis
+def _root(fit: AnyFit, own: Coefficients, generalized: bool) -> Floats:
+    """R (p, p) with R'R = X'X, or the inverse of Cov(β̂), for the columns kept."""
     if generalized:
-        return fit.solution.fixed_root @ basis.map
+        inverse: Floats = np.linalg.pinv(own.estimate.root) @ own.estimate.map
+        return inverse
+    basis = full_basis(fit, own)
     return np.linalg.cholesky(basis.columns.T @ basis.columns).T @ basis.map
 
 
-def _others(
+def left_out(
     number: int,
     kind: int,
     columns: Sequence[list[int]],
@@ -138,22 +165,26 @@ def _given(root: Floats, stays: list[int], own: list[int], later: list[int]) -> 
 # -- type III ------------------------------------------------------------------------------
 
 
-def _equally_weighted(fit: Fit, columns: Sequence[list[int]]) -> dict[int, Floats]:
+def _equally_weighted(
+    fit: AnyFit, own: Coefficients, columns: Sequence[list[int]]
+) -> dict[int, Floats]:
     """Estimable functions of a term and those that contain it, orthogonal to the latter's.
 
     A term without one of its margins (``0 + a``) stands for the margin too.
     """
-    indicators = indicator_matrix(fit.design)
+    assert own.design is not None
+    indicators = indicator_matrix(own.design)
     owner, factors = indicators.owner, indicators.factors
-    left = np.array([bool(columns[owner[t]]) for t in indicators.term_of], dtype=bool)
+    there = [bool(c) or own.terms[i] == "1" for i, c in enumerate(columns)]
+    left = np.array([there[owner[t]] for t in indicators.term_of], dtype=bool)
     term_of = indicators.term_of[left]
-    D = _expressed(fit, indicators.values[:, left])
+    D = _expressed(fit, own, indicators.values[:, left])
     found = {}
     for number, own_columns in enumerate(columns):
         members = [i for i in range(len(factors)) if owner[i] == number and own_columns]
         parts = [_estimable(D, term_of, i, factors) for i in members]
         rows = np.concatenate([np.zeros((0, len(D))), *parts])
-        found[number] = _echelon(rows, rows @ D[:, term_of == number])
+        found[number] = _echelon(rows, rows @ D[:, term_of == number])[:, own.first :]
     return found
 
 
@@ -195,12 +226,13 @@ def _echelon(rows: Floats, functions: Floats) -> Floats:
     return rows
 
 
-def _expressed(fit: Fit, indicators: Floats) -> Floats:
+def _expressed(fit: AnyFit, own: Coefficients, indicators: Floats) -> Floats:
     """D (p, P) with indicators = X D for the columns of X kept.
 
     z'D are the estimable functions of the levels' parameters, z'β their values.
     """
-    basis = fit.problem.basis
+    assert own.design is not None
+    basis = full_basis(fit, own)
     gram = basis.columns.T @ basis.columns
     inner = np.linalg.solve(gram, basis.columns.T @ indicators)
     sizes = np.sqrt((indicators**2).mean(axis=0))
@@ -212,7 +244,7 @@ def _expressed(fit: Fit, indicators: Floats) -> Floats:
         )
     D = np.linalg.solve(basis.map, inner)
     # Rounding of entries that are zero, at the size of the columns.
-    scale = np.sqrt((fit.design.X[:, basis.kept] ** 2).mean(axis=0))
+    scale = np.sqrt((own.design.X[:, basis.kept] ** 2).mean(axis=0))
     cleaned: Floats = np.where(np.abs(D) * scale[:, None] < 1e-9 * sizes, 0.0, D)
     return cleaned
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.errors import FormulaError, ModelError
-from mixedeffects.fitting.fit import Fit
+from mixedeffects.inference.coefficients import AnyFit, Coefficients, coefficients
 from mixedeffects.inference.expressions import equations
 from mixedeffects.inference.freedom import AbstractFreedom, FTest
 from mixedeffects.inference.wald import linear_functions
@@ -74,7 +74,12 @@ class LinearTest:
 
 
 def linear_test(
-    fit: Fit, freedom: AbstractFreedom, L: Any, rhs: Any = 0.0, level: float = 0.95
+    fit: AnyFit,
+    freedom: AbstractFreedom,
+    L: Any,
+    rhs: Any = 0.0,
+    level: float = 0.95,
+    component: str = "conditional",
 ) -> LinearTest:
     """Test Lβ = rhs row by row and jointly.
 
@@ -89,8 +94,11 @@ def linear_test(
         A number, or one for each row.
     level
         Of the intervals of Lβ.
+    component
+        The linear predictor whose coefficients β are.
     """
-    asked = hypotheses(fit, L, rhs)
+    own = coefficients(fit, component)
+    asked, freedom = hypotheses(own, L, rhs), own.freedom(freedom)
     _check_consistent(asked)
     return LinearTest(
         hypotheses=asked,
@@ -104,12 +112,13 @@ def linear_test(
     )
 
 
-def hypotheses(fit: Fit, L: Any, rhs: Any = 0.0) -> Hypotheses:
+def hypotheses(own: Coefficients, L: Any, rhs: Any = 0.0) -> Hypotheses:
     """What is to be tested.
 
     Parameters
     ----------
-    fit
+    own
+        The coefficients that it is about.
     L
         (r, p) or (p,) numbers over the coefficients of ``fixef``; the text of a term, for
         all of its columns; or equations such as ``"x = 0, f[T.b] - f[T.c] = 0"``.
@@ -125,37 +134,31 @@ def hypotheses(fit: Fit, L: Any, rhs: Any = 0.0) -> Hypotheses:
         determine them, for a right-hand side given twice.
     """
     if isinstance(L, str):
-        found = _term_rows(fit, L)
+        found = _term_rows(own, L)
         if found is None:
-            return _equation_rows(fit, L, rhs)
+            return _equation_rows(own, L, rhs)
         matrix, labels = found
     else:
-        matrix = _matrix(fit, L)
+        matrix = _matrix(own, L)
         labels = None
     values = _right_side(rhs, len(matrix))
     if labels is None:
-        labels = [_written(row, fit.estimates.x_names) for row in matrix]
+        labels = [_written(row, own.estimate.x_names) for row in matrix]
     shown = tuple(f"{label} = {value:g}" for label, value in zip(labels, values, strict=True))
     return Hypotheses(shown, matrix, values)
 
 
-def term_columns(fit: Fit, number: int) -> list[int]:
-    """Which of the coefficients kept belong to a term of the fixed part."""
-    term_of = fit.design.spec.fixed.term_of
-    return [j for j, column in enumerate(fit.estimates.kept) if term_of[column] == number]
-
-
-def _term_rows(fit: Fit, text: str) -> tuple[Floats, list[str]] | None:
-    for number, term in enumerate(fit.design.spec.fixed.terms):
+def _term_rows(own: Coefficients, text: str) -> tuple[Floats, list[str]] | None:
+    for number, term in enumerate(own.terms):
         if _normal(term) == _normal(text):
-            columns = term_columns(fit, number)
+            columns = own.columns_of(number)
             if not columns:
                 raise ModelError(
                     f"Term {term!r} was left out of the fit, as other columns determine it: "
                     "there is nothing of it to test."
                 )
-            names = [fit.estimates.x_names[j] for j in columns]
-            return np.eye(len(fit.estimates.beta))[columns], names
+            names = [own.estimate.x_names[j] for j in columns]
+            return np.eye(len(own.estimate.beta))[columns], names
     return None
 
 
@@ -164,12 +167,12 @@ def _normal(term: str) -> list[str]:
     return sorted("".join(term.split()).replace("^", "**").split(":"))
 
 
-def _equation_rows(fit: Fit, text: str, rhs: Any) -> Hypotheses:
-    names = fit.design.x_names
+def _equation_rows(own: Coefficients, text: str, rhs: Any) -> Hypotheses:
+    names = own.names
     try:
         found = equations(text, names)
     except FormulaError as error:
-        raise _with_terms(error, fit) from None
+        raise _with_terms(error, own) from None
     if "=" in text:
         if np.any(np.asarray(rhs) != 0.0):
             raise ModelError(f"{text!r} has its right-hand side: leave rhs={rhs!r} out.")
@@ -182,26 +185,26 @@ def _equation_rows(fit: Fit, text: str, rhs: Any) -> Hypotheses:
             f"{e.text.removesuffix('0')}{value:g}" for e, value in zip(found, given, strict=True)
         )
     rows = np.array([e.row for e in found])
-    kept = fit.estimates.kept
+    kept = own.estimate.kept
     aliased = np.setdiff1d(np.flatnonzero(rows.any(axis=0)), kept)
     if len(aliased):
         raise ModelError(
             f"Coefficient {names[aliased[0]]!r} was left out of the fit, as other columns "
-            f"determine it: test the others ({', '.join(fit.estimates.x_names)})."
+            f"determine it: test the others ({', '.join(own.estimate.x_names)})."
         )
     return Hypotheses(labels, rows[:, kept], values)
 
 
-def _with_terms(error: FormulaError, fit: Fit) -> FormulaError:
-    terms = [term for term in fit.design.spec.fixed.terms if term != "1"]
+def _with_terms(error: FormulaError, own: Coefficients) -> FormulaError:
+    terms = [term for term in own.terms if term != "1"]
     reason = error.reason
     if "is not a coefficient" in reason:
         reason += f"; the terms: {', '.join(terms)}"
     return FormulaError(reason, error.text, error.position)
 
 
-def _matrix(fit: Fit, L: Any) -> Floats:
-    names = fit.estimates.x_names
+def _matrix(own: Coefficients, L: Any) -> Floats:
+    names = own.estimate.x_names
     try:
         matrix = np.atleast_2d(np.asarray(L, dtype=np.float64))
     except (TypeError, ValueError):

@@ -10,6 +10,7 @@ from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.model.diagnostics import GeneralDiagnostics
 from mixedeffects.model.general_rows import GeneralRowMethods
 from mixedeffects.model.hypotheses import Hypotheses
+from mixedeffects.model.hypotheses import Hypotheses
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.show.general_summary import summarize_general
 from mixedeffects.show.summary import Summary

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from mixedeffects.fitting.fit import Fit
+from mixedeffects.errors import ModelError
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.anova import anova_table
 from mixedeffects.inference.hypotheses import LinearTest, linear_test
+from mixedeffects.inference.term_ratios import ratio_table
 from mixedeffects.model.options import check_option
 from mixedeffects.model.values import Values
 
@@ -14,14 +16,13 @@ from mixedeffects.model.values import Values
 class Hypotheses(Values):
     """Linear hypotheses and analysis of variance."""
 
-    _fit: Fit
-
     def test(
         self,
         L: Any,
         df: str | None = None,
         rhs: Any = 0.0,
         level: float = 0.95,
+        component: str = "conditional",
     ) -> LinearTest:
         """Test linear hypotheses Lβ = rhs, each row and all of them jointly.
 
@@ -38,6 +39,9 @@ class Hypotheses(Values):
             A number, or one for each row.
         level
             Of the intervals of Lβ.
+        component
+            The linear predictor whose coefficients β are, as ``fixef()`` names them:
+            ``"zero_inflation"``, ``"dispersion"``, ….
 
         Returns
         -------
@@ -61,9 +65,16 @@ class Hypotheses(Values):
         >>> round(tested.joint.p_value, 3)
         0.701
         """
-        return linear_test(self._fit, self._freedom(df), L, rhs, level)
+        return linear_test(self._fit, self._freedom(df), L, rhs, level, component)
 
-    def anova(self, type: Literal[1, 2, 3] = 3, df: str | None = None) -> Any:
+    def anova(
+        self,
+        type: Literal[1, 2, 3] = 3,
+        df: str | None = None,
+        *,
+        test: Literal["wald", "lrt"] = "wald",
+        component: str = "conditional",
+    ) -> Any:
         """Table of tests of the terms of the fixed part.
 
         Parameters
@@ -82,6 +93,11 @@ class Hypotheses(Values):
             ``A:x`` then contains ``A`` for a covariate x too, and types 1 and 2 leave terms
             out as the model with its estimated covariances does. Type 3 is the same
             hypothesis for every method (car's and lme4's depend on the contrasts).
+        test
+            Of generalized fits: ``"wald"``, or ``"lrt"`` for likelihood ratios, where for each
+            term the smaller model is fitted, and for types 1 and 2 the larger one, too.
+        component
+            The linear predictor whose terms are tested, as in ``test``.
 
         Returns
         -------
@@ -104,4 +120,14 @@ class Hypotheses(Values):
         0  Days       1    17.0      45.85
         """
         check_option("type", type, (1, 2, 3))
-        return self._table(anova_table(self._fit, self._freedom(df), type))
+        check_option("test", test, ("wald", "lrt"))
+        if test == "wald":
+            return self._table(anova_table(self._fit, self._freedom(df), type, component))
+        if not isinstance(self._fit, GeneralFit):
+            raise ModelError(
+                "test='lrt' is for generalized models. The F tests of a linear one are better in "
+                "small samples; for likelihood ratios compare(small, large, refit=True)."
+            )
+        if df not in (None, "asymptotic"):
+            raise ModelError(f"df={df!r} belongs to test='wald': leave it out.")
+        return self._table(ratio_table(self._fit, type, component))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mixedeffects import saving
 from mixedeffects.effects.residuals import residuals
+from mixedeffects.fitting.fit import Fit
 from mixedeffects.model.diagnostics import Diagnostics
 from mixedeffects.model.hypotheses import Hypotheses
 from mixedeffects.model.intervals import Intervals
@@ -21,6 +22,8 @@ class LinearFit(
     MixedFit, Hypotheses, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling
 ):
     """A fitted linear mixed model, see `MixedFit`."""
+
+    _fit: Fit
 
     def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
         scaled = residuals(self._fit, "scaled")
