@@ -23,6 +23,8 @@ class Case:
     formula: str
     make: Callable[[], pd.DataFrame]
     refits: int = 0
+    family: str = "gaussian"
+    zero_inflation: str | None = None
 
     @property
     def response(self) -> str:
@@ -119,6 +121,36 @@ def maximal(subjects: int, items: int) -> pd.DataFrame:
     return pd.DataFrame({"y": y, "A": A, "B": B, "subject": subject, "item": item})
 
 
+def answers(rows: int, first: int, second: int) -> pd.DataFrame:
+    """Binary answers of persons, and to items where `second` > 0; columns y, x, a, b."""
+    random = np.random.default_rng(500)
+    a = random.integers(0, first, rows)
+    b = random.integers(0, max(second, 1), rows)
+    x = random.normal(size=rows)
+    effects = (
+        random.normal(size=first)[a] + 0.5 * (second > 0) * random.normal(size=max(second, 1))[b]
+    )
+    chance = 1 / (1 + np.exp(0.5 - 0.8 * x - effects))
+    y = (random.random(rows) < chance).astype(float)
+    return pd.DataFrame({"y": y, "x": x, "a": a, "b": b})
+
+
+def verbal_aggression() -> pd.DataFrame:
+    data = dataset("verbagg")
+    return data.assign(y=(data["r2"] == "Y").astype(float))
+
+
+def contraception() -> pd.DataFrame:
+    data = dataset("contraception")
+    return data.assign(y=(data["use"] == "Y").astype(float), age2=data["age"] ** 2 / 100)
+
+
+def grouse_ticks() -> pd.DataFrame:
+    data = dataset("grouseticks")
+    height = (data["HEIGHT"] - data["HEIGHT"].mean()) / data["HEIGHT"].std()
+    return data.assign(height=height, YEAR="y" + data["YEAR"].astype(str))
+
+
 MAKERS: dict[str, tuple[str, Callable[..., pd.DataFrame]]] = {
     "slopes": ("y ~ x + z + (x | g)", slopes),
     "one_factor": ("y ~ x + (1 | g)", one_factor),
@@ -134,8 +166,20 @@ def sized(name: str, maker: str, *sizes: int, refits: int = 0) -> Case:
     return Case(name, formula, lambda: make(*sizes), refits)
 
 
+def binary(name: str, rows: int, first: int, second: int = 0) -> Case:
+    formula = "y ~ x + (1 | a)" + (" + (1 | b)" if second else "")
+    return Case(name, formula, lambda: answers(rows, first, second), family="binomial")
+
+
 SLEEP = "Reaction ~ Days + (Days | Subject)"
 INSTEVAL = "y ~ service + (1 | s) + (1 | d) + (1 | dept)"
+VERBAGG = (
+    "y ~ Anger + Gender + btype + situ + Anger:Gender + Anger:btype + Anger:situ + Gender:btype"
+    " + Gender:situ + btype:situ + (1 | id) + (1 | item)"
+)
+GROUSE = "TICKS ~ YEAR + height + (1 | BROOD) + (1 | INDEX) + (1 | LOCATION)"
+CONTRACEPTION = "y ~ age + age2 + urban + (urban | district)"
+SALAMANDERS = "count ~ spp + mined + (1 | site)"
 INSTEVAL_SLOPES = "y ~ service + (1 | s) + (service | d)"
 
 CASES = {
@@ -151,6 +195,13 @@ CASES = {
         Case("insteval", INSTEVAL, lambda: dataset("insteval")),
         Case("insteval_slopes", INSTEVAL_SLOPES, lambda: dataset("insteval")),
         sized("crossed_200k", "crossed", 200_000, 20_000, 5_000),
+        Case("verbagg_two_way", VERBAGG, verbal_aggression, family="binomial"),
+        Case("grouseticks", GROUSE, grouse_ticks, family="poisson"),
+        Case("contraception", CONTRACEPTION, contraception, family="binomial"),
+        Case("salamanders", SALAMANDERS, lambda: dataset("salamanders"), 0, "nbinom2", "~ mined"),
+        binary("binary_100k", 100_000, 5_000),
+        binary("binary_1m", 1_000_000, 10_000),
+        binary("binary_crossed_200k", 200_000, 10_000, 2_000),
     )
 }
 

@@ -1,5 +1,5 @@
-# Fits one case with lme4, as run_one.py does for the Python packages:
-#   Rscript run_one.R DATA.csv FORMULA reml|ml REFITS
+# Fits one case with lme4 or glmmTMB, as run_one.py does for the Python packages:
+#   Rscript run_one.R DATA.csv FORMULA reml|ml REFITS lme4|glmmTMB FAMILY ZERO_INFLATION
 suppressMessages(library(lme4))
 
 memory <- function(field) {
@@ -14,13 +14,24 @@ arguments <- commandArgs(trailingOnly = TRUE)
 formula <- as.formula(arguments[2])
 reml <- arguments[3] == "reml"
 refits <- as.integer(arguments[4])
+package <- arguments[5]
+family <- arguments[6]
+inflation <- as.formula(arguments[7])
+if (package == "glmmTMB") suppressMessages(library(glmmTMB))
 imported <- memory("VmRSS")
 
 data <- read.csv(arguments[1])
 for (bar in findbars(formula)) for (group in all.vars(bar[[3]])) data[[group]] <- factor(data[[group]])
 invisible(gc())
 
-fit <- function() suppressWarnings(suppressMessages(lmer(formula, data, REML = reml)))
+quietly <- function(x) suppressWarnings(suppressMessages(x))
+fit <- function() {
+  if (package == "glmmTMB")
+    return(quietly(glmmTMB(formula, data, family, inflation, REML = reml && family == "gaussian")))
+  if (family == "gaussian") return(quietly(lmer(formula, data, REML = reml)))
+  if (!family %in% c("binomial", "poisson")) stop("no family ", family)
+  quietly(glmer(formula, data, family))
+}
 if (refits > 0) {
   set.seed(1)
   first <- fit()
@@ -33,6 +44,10 @@ call <- function() {
   last
 }
 
+evaluations <- function(result) {
+  if (package == "glmmTMB") result$fit$evaluations[["function"]] else result@optinfo$feval
+}
+
 cat("5", file = "/proc/self/clear_refs")
 loaded <- memory("VmRSS")
 requests <- file("stdin", "r")
@@ -41,7 +56,7 @@ while (length(readLines(requests, n = 1)) > 0) {
   result <- call()
   seconds <- (now() - start) / max(refits, 1)
   answer(number("seconds", seconds), number("loglik", as.numeric(logLik(result))),
-         number("evaluations", result@optinfo$feval))
+         number("evaluations", evaluations(result)))
 }
 answer(number("rss_import", imported), number("rss_data", loaded),
        number("rss_peak", memory("VmHWM")), '"design_seconds": null')

@@ -41,14 +41,14 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
 def call_of(tool: Tool, case: Case, data: pd.DataFrame, reml: bool) -> Callable[[], Any]:
     """The call to time: a fit, or all the refits of the case."""
     if not case.refits:
-        return lambda: tool.fit(case.formula, data, reml)
+        return lambda: tool.fit(case, data, reml)
     base = data[case.response].to_numpy(float)
     random = np.random.default_rng(1)
     responses = [base + random.normal(scale=10.0, size=len(base)) for _ in range(case.refits)]
     if tool.refit is None:
         frames = [data.assign(**{case.response: y}) for y in responses]
-        return lambda: [tool.fit(case.formula, frame, reml) for frame in frames][-1]
-    refit, first = tool.refit, tool.fit(case.formula, data, reml)
+        return lambda: [tool.fit(case, frame, reml) for frame in frames][-1]
+    refit, first = tool.refit, tool.fit(case, data, reml)
     return lambda: [refit(first, y) for y in responses][-1]
 
 
@@ -78,7 +78,7 @@ def main() -> None:
         rss_import=imported,
         rss_data=loaded,
         rss_peak=memory("VmHWM"),
-        design_seconds=timed(lambda: design(case.formula, data))[1] if design else None,
+        design_seconds=timed(lambda: design(case, data))[1] if design else None,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from cases import Case
+
 Description = dict[str, float | int | str | None]
 
 
@@ -16,12 +18,18 @@ class CannotFitError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`fit(formula, data, reml)`, `refit(fit, response)` and what to read from a fit."""
+    """`fit(case, data, reml)`, `refit(fit, response)` and what to read from a fit."""
 
-    fit: Callable[[str, pd.DataFrame, bool], Any]
+    fit: Callable[[Case, pd.DataFrame, bool], Any]
     describe: Callable[[Any], Description]
     refit: Callable[[Any, Any], Any] | None = None
-    design: Callable[[str, pd.DataFrame], Any] | None = None
+    design: Callable[[Case, pd.DataFrame], Any] | None = None
+
+
+def only_gaussian_without(case: Case, *families: str) -> None:
+    """Refuse a case that the package has no way to write."""
+    if case.family not in ("gaussian", *families) or case.zero_inflation is not None:
+        raise CannotFitError(f"no family {case.family} with zero inflation {case.zero_inflation}")
 
 
 def random_terms(formula: str) -> tuple[str, list[tuple[str, str]]]:
@@ -51,13 +59,18 @@ def written_out(formula: str, data: pd.DataFrame) -> tuple[str, pd.DataFrame]:
 def mixedeffects() -> Tool:
     import mixedeffects as me
 
-    def design(formula: str, data: pd.DataFrame) -> Any:
+    def design(case: Case, data: pd.DataFrame) -> Any:
         from mixedeffects.formula.design import build_design
 
-        return build_design(formula, data)
+        return build_design(case.formula, data)
+
+    def fit(case: Case, data: pd.DataFrame, reml: bool) -> Any:
+        if case.family == "gaussian":
+            return me.fit(case.formula, data, reml=reml)
+        return me.fit(case.formula, data, family=case.family, zero_inflation=case.zero_inflation)
 
     return Tool(
-        fit=lambda formula, data, reml: me.fit(formula, data, reml=reml),
+        fit=fit,
         describe=lambda m: {"loglik": m.loglik, "evaluations": m.optimum.evaluations},
         refit=lambda m, y: m.refit(y),
         design=design,
@@ -67,8 +80,11 @@ def mixedeffects() -> Tool:
 def glmm(satterthwaite: bool = True) -> Tool:
     import glmm as package
 
-    def fit(formula: str, data: pd.DataFrame, reml: bool) -> Any:
-        formula, data = written_out(formula, data)
+    def fit(case: Case, data: pd.DataFrame, reml: bool) -> Any:
+        only_gaussian_without(case, "binomial", "poisson")
+        formula, data = written_out(case.formula, data)
+        if case.family != "gaussian":
+            return package.fit(data, formula, family=case.family)
         return package.fit(data, formula, reml=reml, satterthwaite=satterthwaite)
 
     return Tool(fit, lambda m: {"loglik": m.loglik, "evaluations": f"{m.n_eval}+{m.n_grad}g"})
@@ -77,8 +93,12 @@ def glmm(satterthwaite: bool = True) -> Tool:
 def mixedlm() -> Tool:
     from mixedlm import lmer
 
+    def fit(case: Case, data: pd.DataFrame, reml: bool) -> Any:
+        only_gaussian_without(case)
+        return lmer(case.formula, data, REML=reml)
+
     return Tool(
-        fit=lambda formula, data, reml: lmer(formula, data, REML=reml),
+        fit=fit,
         describe=lambda m: {
             "loglik": float(getattr(m.logLik(), "value", m.logLik())),
             "evaluations": m.function_evals,
@@ -90,10 +110,11 @@ def mixedlm() -> Tool:
 def statsmodels() -> Tool:
     import statsmodels.formula.api as smf
 
-    def fit(formula: str, data: pd.DataFrame, reml: bool) -> Any:
-        if len(random_terms(formula)[1]) > 1:
+    def fit(case: Case, data: pd.DataFrame, reml: bool) -> Any:
+        only_gaussian_without(case)
+        if len(random_terms(case.formula)[1]) > 1:
             raise CannotFitError("crossed factors need one dense group of all rows")
-        formula, data = written_out(formula, data)
+        formula, data = written_out(case.formula, data)
         fixed, [(effects, group), *inner] = random_terms(formula)
         model = smf.mixedlm(
             fixed,
@@ -110,8 +131,9 @@ def statsmodels() -> Tool:
 def gpboost() -> Tool:
     import gpboost as package
 
-    def fit(formula: str, data: pd.DataFrame, reml: bool) -> Any:
-        formula, data = written_out(formula, data)
+    def fit(case: Case, data: pd.DataFrame, reml: bool) -> Any:
+        only_gaussian_without(case, "binomial", "poisson")
+        formula, data = written_out(case.formula, data)
         fixed, terms = random_terms(formula)
         response, _, effects = fixed.partition("~")
         slopes = [
@@ -120,14 +142,17 @@ def gpboost() -> Tool:
             for name in names.split("+")
             if name.strip() != "1"
         ]
-        fixed_columns = data[[name.strip() for name in effects.split("+")]]
+        fixed_columns = pd.get_dummies(
+            data[[name.strip() for name in effects.split("+")]], drop_first=True, dtype=float
+        )
         model = package.GPModel(
-            likelihood="gaussian",
+            likelihood={"binomial": "bernoulli_logit"}.get(case.family, case.family),
             group_data=data[[group for _, group in terms]],
             group_rand_coef_data=data[[name for _, name in slopes]] if slopes else None,
             ind_effect_group_rand_coef=[index for index, _ in slopes] if slopes else None,
         )
-        return model.fit(y=data[response.strip()], X=fixed_columns.assign(intercept=1.0))
+        tight = {} if case.family == "gaussian" else {"params": {"delta_rel_conv": 1e-10}}
+        return model.fit(y=data[response.strip()], X=fixed_columns.assign(intercept=1.0), **tight)
 
     def describe(model: Any) -> Description:
         # always maximum likelihood, and slopes independent of intercepts: another model where

@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 NAMES = (
     "mixedeffects",
     "lme4",
+    "glmmTMB",
     "glmm",
     "glmm_plain",
     "mixedlm",
@@ -59,7 +60,8 @@ def add_options(parser: argparse.ArgumentParser, tools: str = ",".join(NAMES)) -
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Interpreters from the options, else the environment, else where they are by default."""
-    defaults = {"mixedeffects": sys.executable, "lme4": shutil.which("Rscript")}
+    rscript = shutil.which("Rscript")
+    defaults = {"mixedeffects": sys.executable, "lme4": rscript, "glmmTMB": rscript}
     given = dict(pair.split("=", 1) for pair in options.interpreter)
     found = {}
     for name in options.tools.split(","):
@@ -94,7 +96,7 @@ def commands(case_name: str, settings: Settings) -> dict[str, list[str]]:
 def command(tool: str, case_name: str, settings: Settings) -> list[str]:
     criterion = "reml" if settings.reml else "ml"
     program = settings.interpreters[tool]
-    if tool == "lme4":
+    if tool in ("lme4", "glmmTMB"):
         case = find_case(case_name)
         data = str(csv_of(case_name))
         return [
@@ -104,6 +106,9 @@ def command(tool: str, case_name: str, settings: Settings) -> list[str]:
             case.formula,
             criterion,
             str(case.refits),
+            tool,
+            case.family,
+            case.zero_inflation or "~ 0",
         ]
     return [program, str(HERE / "run_one.py"), tool, case_name, criterion]
 
