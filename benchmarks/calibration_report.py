@@ -36,7 +36,8 @@ gives the same numbers again; the designs are in `benchmarks/designs.py`.
 Every number rests on {sets:,} data sets. Its binomial standard error is {se:.2f} points where 5%
 (or 95%) is the truth; what lies more than {far:g} of these away is set in **bold**. Fixed effects
 are zero and the residual standard deviation is one. All data sets count, also those whose fit is
-singular.
+singular. After a slash: the share of data sets (in percent) for which a method gives nothing, which
+count as not rejected, and as missing the truth.
 """
 
 FIXED = """## Tests of fixed effects
@@ -69,9 +70,8 @@ side in small samples because a zero estimate is more frequent there than one ha
 
 INTERVALS = """## Intervals of standard deviations and correlations
 
-Coverage of 95% intervals, in percent. A Wald interval does not exist where the estimate is at its
-boundary (in the share of data sets shown after the slash), and counts there as missing the truth.
-Wald is from the REML fit, profile from maximum likelihood.
+Coverage of 95% intervals, in percent. There is no Wald interval where the estimate is at its
+boundary. Wald is from the REML fit, profile from maximum likelihood.
 """
 
 BOOTSTRAP = """## Bootstrap intervals
