@@ -97,7 +97,7 @@ def target_of(problem: GeneralProblem, component: Component, scale: str) -> Targ
     if scale == "link":
         return Target(lambda eta: eta[place], LINKS["identity"], place)
     if component == "dispersion":
-        return Target(lambda eta: np.exp(eta[place]), LINKS["log"], place)
+        return Target(lambda eta: family.sigma(eta[place]), LINKS["log"], place)
     if component == "zero_inflation":
         return Target(lambda eta: np.asarray(expit(eta[place])), LINKS["logit"], place)
     if isinstance(family, Cumulative):

@@ -237,9 +237,9 @@ class AbstractFamily(ABC):
         """Unit deviances (n,), where the family has them."""
         return None
 
-    def sigma(self, delta: float) -> float:
-        """What glmmTMB's ``sigma()`` reports of a constant δ; 1 without dispersion."""
-        return float(np.exp(delta)) if self.has_dispersion else 1.0
+    def sigma(self, delta: Array) -> Array:
+        """What glmmTMB's ``sigma()`` reports of δ; 1 without dispersion."""
+        return np.exp(delta) if self.has_dispersion else np.ones_like(delta)
 
     # ---------------------------------------------------------------- starts
     @abstractmethod

@@ -115,8 +115,8 @@ class Gamma(AbstractFamily):
     def start_mean(self, response: Response) -> Array:
         return response.y
 
-    def sigma(self, delta: float) -> float:
-        return float(np.exp(-0.5 * delta))
+    def sigma(self, delta: Array) -> Array:
+        return np.exp(-0.5 * delta)
 
     def initial_dispersion(self, response: Response) -> float:
         return float(-np.log(max(response.known["log"].var(), 1e-12)))

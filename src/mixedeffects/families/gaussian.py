@@ -89,8 +89,8 @@ class Gaussian(AbstractFamily):
         least = 0.1 * np.abs(response.y).mean() or 1.0
         return np.maximum(response.y, least)
 
-    def sigma(self, delta: float) -> float:
-        return float(np.exp(0.5 * delta))
+    def sigma(self, delta: Array) -> Array:
+        return np.exp(0.5 * delta)
 
     def initial_dispersion(self, response: Response) -> float:
         return float(np.log(max(response.y.var(), 1e-300)))

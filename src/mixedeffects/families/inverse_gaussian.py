@@ -35,8 +35,8 @@ class InverseGaussian(AbstractFamily):
     sigma_name = "sigma"
     variance_is = "variance = sigma^2 mu^3"
 
-    def sigma(self, delta: float) -> float:
-        return float(np.exp(0.5 * delta))
+    def sigma(self, delta: Array) -> Array:
+        return np.exp(0.5 * delta)
 
     def response(
         self,

@@ -163,5 +163,5 @@ def _sigma(components: Sequence[ComponentEstimate], family: AbstractFamily) -> f
     for component in components:
         if component.name == "dispersion":
             alone = component.x_names == ("Intercept",)
-            return family.sigma(float(component.beta[0])) if alone else float("nan")
+            return float(family.sigma(component.beta[0])) if alone else float("nan")
     return 1.0

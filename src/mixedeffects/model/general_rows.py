@@ -105,8 +105,8 @@ class GeneralRowMethods(Values):
             ordered categories; ``"link"``, the linear predictor.
         component
             ``"response"``; ``"conditional"``, the mean of what is not an extra zero;
-            ``"zero_inflation"``, the probability of an extra zero; ``"dispersion"``, the
-            family's dispersion parameter. On the link scale, their linear predictors.
+            ``"zero_inflation"``, the probability of an extra zero; ``"dispersion"``, what
+            ``sigma`` is of the family. On the link scale, their linear predictors.
         level
             Of the interval.
         include_theta
