@@ -13,7 +13,7 @@ from mixedeffects import saving
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily, ZeroInflated
 from mixedeffects.families import build as build_family
-from mixedeffects.fitting.fit import completed, fit_design, problem_of
+from mixedeffects.fitting.fit import Fit, fit_design
 from mixedeffects.fitting.general_fit import fit_general
 from mixedeffects.fitting.quadrature import EXACT, FINEST
 from mixedeffects.formula.design import build_design
@@ -129,9 +129,8 @@ def load(path: str | Path) -> MixedFit:
         If the file is missing, truncated, altered, of a later version or of another kind,
         or its objective is not what its data and parameters give.
     """
-    saved = saving.read(path)
-    problem = problem_of(saved.design, saved.reml)
-    return LinearFit(completed(saved.design, problem, saving.resume(problem, saved)))
+    fit = saving.read(path)
+    return LinearFit(fit) if isinstance(fit, Fit) else GeneralizedFit(fit)
 
 
 # -- steps of fit() ------------------------------------------------------------------------

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mixedeffects.effects.general_residuals import general_residuals
-from mixedeffects.errors import ModelError
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.model.diagnostics import GeneralDiagnostics
 from mixedeffects.model.general_rows import GeneralRowMethods
-from mixedeffects.model.hypotheses import Hypotheses
 from mixedeffects.model.hypotheses import Hypotheses
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.show.general_summary import summarize_general
@@ -41,6 +37,3 @@ class GeneralizedFit(MixedFit, GeneralRowMethods, Hypotheses, GeneralDiagnostics
         numeric = self._fit.family.response_kind != "ordinal"
         pearson = general_residuals(self._fit, "pearson") if numeric else None
         return summarize_general(self._fit, pearson, self._freedom(df), level)
-
-    def save(self, path: str | Path) -> None:
-        raise ModelError("Saving generalized fits is not available yet: pickle the fit.")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from mixedeffects import saving
 from mixedeffects.effects.residuals import residuals
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.model.diagnostics import Diagnostics
@@ -28,6 +25,3 @@ class LinearFit(
     def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
         scaled = residuals(self._fit, "scaled")
         return summarize(self.design, self.estimates, scaled, self._freedom(df), level)
-
-    def save(self, path: str | Path) -> None:
-        saving.write(path, saving.SavedFit(self.design, self.reml, self.optimum))

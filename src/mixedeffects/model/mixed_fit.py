@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from pathlib import Path
 
+from mixedeffects import saving
 from mixedeffects.model.tables import Tables
 from mixedeffects.show.summary import Summary
 
@@ -54,7 +55,6 @@ class MixedFit(Tables):
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
-    @abstractmethod
     def save(self, path: str | Path) -> None:
         """Write the fit to one file, with the columns it needs; ``load`` reads it again.
 
@@ -62,4 +62,7 @@ class MixedFit(Tables):
         ------
         OSError
             If the file cannot be written; one that was there stays as it was.
+        ModelError
+            If the family is not one of ``me.families``.
         """
+        saving.write(self._fit, path)

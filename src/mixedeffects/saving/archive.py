@@ -25,7 +25,7 @@ from mixedeffects.errors import FileFormatError
 __all__ = ["FORMAT", "VERSION", "read_archive", "replacing", "write_archive"]
 
 FORMAT = "mixedeffects fit"
-VERSION = 1
+VERSION = 2
 
 _MANIFEST = "manifest.json"
 _CHECKSUM = "manifest.sha256"
@@ -49,9 +49,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_archive(
-    path: str | Path, manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    path: str | Path,
+    version: int,
+    manifest: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
 ) -> None:
-    """Write a manifest and its arrays.
+    """Write a manifest and its arrays; ``version``, the first that has what they hold.
 
     Raises
     ------
@@ -63,7 +66,7 @@ def write_archive(
         name: {"bytes": len(content), "sha256": _sha256(content)}
         for name, content in members.items()
     }
-    whole = {"format": FORMAT, "version": VERSION, **manifest, "members": listed}
+    whole = {"format": FORMAT, "version": version, **manifest, "members": listed}
     text = json.dumps(whole, indent=1).encode()
     members = {_MANIFEST: text, _CHECKSUM: _sha256(text).encode(), **members}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "x") as archive:

@@ -119,7 +119,7 @@ def pack_index(index: Any, arrays: Arrays) -> dict[str, Any] | None:
         warnings.warn(
             f"Row labels of type {index.dtype} are not saved: the loaded fit numbers its rows.",
             DataWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
         return {"names": [None], "range": [0, len(index), 1]}
     labels = [pack_labels(f"index/{i}", part.to_numpy(), arrays) for i, part in enumerate(parts)]
