@@ -120,7 +120,7 @@ def _uncertainty(
     slopes = target.slopes(eta)
     columns = {"std_error": np.sqrt(delta_variance(slopes, covariance))}
     if request.interval is not None:
-        width = quantile(np.inf, request.level)
+        width = float(quantile(np.inf, request.level))
         low, high = target.limits(eta, slopes, covariance, width)
         columns |= {"conf_low": low, "conf_high": high}
     return columns
