@@ -297,15 +297,19 @@ def _stacked(parts: list[Derivatives]) -> Derivatives:
 
 
 def _as_derivatives(found: Partials, shape: tuple[int, ...]) -> Derivatives:
-    value = np.broadcast_to(found.pop(()), shape)
+    value = _shaped(found.pop(()), shape)
     if np.isnan(value).any():
         value = np.where(np.isnan(value), -np.inf, value)
 
     def of_length(length: int) -> dict[Key, Array]:
-        return {k: np.broadcast_to(v, shape) for k, v in found.items() if len(k) == length}
+        return {k: _shaped(v, shape) for k, v in found.items() if len(k) == length}
 
     first = {key[0]: term for key, term in of_length(1).items()}
     return Derivatives(value, first, of_length(2), of_length(3))  # type: ignore[arg-type]
+
+
+def _shaped(values: Array, shape: tuple[int, ...]) -> Array:
+    return values if values.shape == shape else np.broadcast_to(values, shape)
 
 
 # -------------------------------------------------------------------- sums over a support

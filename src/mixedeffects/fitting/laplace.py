@@ -26,7 +26,7 @@ Rows = dict[int, Floats]
 
 # The mode is found when a Newton step, per effect in units of its conditional deviation, is below
 # this; the step is still made, and squares it. Differences of the gradient need the finer one.
-ROUGH, FINE = 1e-4, 1e-6
+ROUGH, FINE = 1e-4, 1e-5
 # Newton steps to the mode, and halvings of one.
 STEPS, HALVINGS = 100, 30
 
@@ -80,6 +80,7 @@ class LaplaceObjective:
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
         self._curvature_beta = np.zeros((problem.n_fixed,) * 2)
+        self._mixed = np.zeros((problem.n_parameters, problem.n_fixed))
 
     def __call__(self, psi: Floats) -> Evaluation:
         """Value, exact gradient and an approximate Hessian."""
@@ -111,7 +112,7 @@ class LaplaceObjective:
             return unknown_evaluation(np.inf, len(psi))
         self._differentiate(integral, factors, roots, mode, weights)
         if informed:
-            self._inform(theta, factors, roots, mode.ell, weights)
+            self._inform(theta, factors, roots, mode, weights)
         self._at = psi.copy()
         return self._express(psi)
 
@@ -255,7 +256,7 @@ class LaplaceObjective:
         theta: Floats,
         factors: list[Floats],
         roots: list[Floats],
-        ell: Derivatives,
+        mode: Mode,
         weights: Mapping[tuple[int, int], Floats],
     ) -> None:
         axes = self.axes
@@ -265,7 +266,8 @@ class LaplaceObjective:
         )
         assert self._point is not None
         self._point = replace(self._point, information=information, curvature=information)
-        self._curvature_beta = self._information_beta(ell, weights, roots)
+        right, self._curvature_beta = self._information_beta(mode, weights, roots)
+        self._mixed = self._mixed_information(weights, roots, right)
 
     def _by_weight(self, ell: Derivatives, leverages: Mapping[tuple[int, int], Floats]) -> Rows:
         """The integral's derivative (n,) by each predictor through W alone."""
@@ -291,20 +293,20 @@ class LaplaceObjective:
         return v
 
     def _information_beta(
-        self,
-        ell: Derivatives,
-        weights: Mapping[tuple[int, int], Floats],
-        roots: list[Floats],
-    ) -> Floats:
-        """About the Hessian by β: 2X'(W − WZΛH⁻¹Λ'Z'W)X; squared scores where W is not made."""
-        predictors = self.problem.predictors
-        gram = np.zeros((self.problem.n_fixed, self.problem.n_fixed))
-        crossed: Rows = {a: np.zeros((self.problem.n_rows, len(gram))) for a in self.problem.curved}
+        self, mode: Mode, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
+    ) -> tuple[Floats, Floats]:
+        """About the Hessian by β, 2X'(W − WZΛH⁻¹Λ'Z'W)X, and the R⁻ᵀΛ'Z'WX (q, P) in it."""
+        problem, predictors = self.problem, self.problem.predictors
+        gram = np.zeros((problem.n_fixed, problem.n_fixed))
+        crossed: Rows = {a: np.zeros((problem.n_rows, len(gram))) for a in problem.curved}
+        if len(predictors) > len(problem.curved):  # of the others, W is not made yet
+            everyone = tuple(range(len(predictors)))
+            weights = self._weights(
+                problem.family.derivatives(problem.response, mode.eta, 2, everyone)
+            )
         for a, one in enumerate(predictors):
             for b, other in enumerate(predictors):
                 w = _pair(weights, a, b)
-                if a == b and a not in self.problem.curved:
-                    w = self._prior(ell.first[a] ** 2)
                 if np.ndim(w) == 0:
                     continue
                 weighted = other.basis.columns * np.asarray(w)[:, None]
@@ -314,7 +316,39 @@ class LaplaceObjective:
         right = np.ascontiguousarray(self.rows.scale(self.rows.collect(crossed), roots))
         self.rows.factor.forward(right)
         information: Floats = 2.0 * (gram - right.T @ right)
-        return information
+        return right, information
+
+    def _mixed_information(
+        self, weights: Mapping[tuple[int, int], Floats], roots: list[Floats], right: Floats
+    ) -> Floats:
+        """The average information (m, P) of the covariances' directions with β.
+
+        X'(W − WZΛH⁻¹Λ'Z'W)Zc with c = Σ̇s: half of what a linear model with these weights observes,
+        as none of it is expected.
+        """
+        rows, axes = self.rows, self.axes
+        mixed = np.zeros((len(axes.owner), self.problem.n_fixed))
+        for i, f in enumerate(axes.owner):
+            k = int(self.problem.plan.factor_size[f])
+            direction = axes.directions_of(np.array([i]), k).reshape(k, k)
+            columns = rows.columns[f]
+            c = np.zeros(len(rows.factor.s))
+            c[columns] = rows.factor.s[columns] @ direction
+            moved = rows.spread(c, [np.eye(len(T)) for T in roots])
+            ends: Rows = {}
+            for a in range(len(self.problem.predictors)):
+                total = sum(_pair(weights, a, b) * r for b, r in moved.items())
+                if np.ndim(total):
+                    ends[a] = np.asarray(total)
+            own = np.ascontiguousarray(
+                rows.scale(rows.collect({a: ends[a][:, None] for a in self.problem.curved}), roots)
+            )
+            rows.factor.forward(own)
+            for a, r in ends.items():
+                p = self.problem.predictors[a]
+                mixed[i, p.coefficients] = p.basis.columns.T @ r
+            mixed[i] -= right.T @ own[:, 0]
+        return mixed
 
     def _express(self, psi: Floats) -> Evaluation:
         assert self._point is not None
@@ -323,6 +357,8 @@ class LaplaceObjective:
         hessian = np.zeros((len(psi), len(psi)))
         hessian[:m, :m] = carry.T @ self._point.information @ carry + correction
         hessian[m:, m:] = self._curvature_beta
+        hessian[:m, m:] = carry.T @ self._mixed
+        hessian[m:, :m] = hessian[:m, m:].T
         slope = np.concatenate([gradient, self._by_beta])
         return Evaluation(self._point.value, slope, hessian, hessian)
 
