@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.effects.general_rows import GeneralRows, linear_predictors, own_general_rows
+from mixedeffects.effects.general_rows import linear_predictors, own_general_rows
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.fitting.general_estimates import designs_of
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -17,9 +17,9 @@ Floats = NDArray[np.float64]
 
 # Nodes of the trapezoidal rule in each direction, by the number of directions, and its reach in
 # standard deviations. The rule is all but exact for what varies over more than a node's distance.
-NODES = {0: 1, 1: 121, 2: 31}
+NODES = {0: 1, 1: 61, 2: 25}
 FEWEST_NODES = 13
-REACH = 6.0
+REACH = 5.0
 
 
 def general_quantile_residuals(fit: GeneralFit, rng: np.random.Generator) -> Floats:
@@ -28,27 +28,38 @@ def general_quantile_residuals(fit: GeneralFit, rng: np.random.Generator) -> Flo
     A response with a positive probability is placed at random in the step that F has there
     (Dunn and Smyth 1996, J. Comput. Graph. Stat. 5, 236-244): uniform if the model holds.
     """
-    rows = own_general_rows(fit)
-    eta = linear_predictors(fit, rows, [])
-    below, mass = marginal_places(
-        fit.family, fit.problem.response, eta, predictor_variances(fit, rows)
-    )
+    eta = linear_predictors(fit, own_general_rows(fit), [])
+    covariances = [term.covariance for term in fit.estimates.terms]
+    return drawn_places(fit, fit.problem.response, eta, covariances, rng)
+
+
+def drawn_places(
+    fit: GeneralFit,
+    response: Response,
+    eta: Sequence[Floats],
+    covariances: Sequence[Floats],
+    rng: np.random.Generator,
+) -> Floats:
+    """Places (nobs,) of a response in the rows' marginal distributions.
+
+    ``eta`` (nobs,) of the predictors without random effects; ``covariances`` (k, k) of the terms.
+    """
+    variances = predictor_variances(fit, covariances)
+    below, mass = marginal_places(fit.family, response, eta, variances)
     places: Floats = below + rng.random(len(below)) * mass
     return places
 
 
-def predictor_variances(fit: GeneralFit, rows: GeneralRows) -> dict[int, Floats]:
+def predictor_variances(fit: GeneralFit, covariances: Sequence[Floats]) -> dict[int, Floats]:
     """z'Σz (n,) of the rows used, by predictor, times the level's own relationship."""
     designs = designs_of(fit.design, fit.family)
     random = [r for _, own in designs if own is not None for r in own.random]
     variances: dict[int, Floats] = {}
-    for given, term, design, z in zip(
-        fit.problem.terms, fit.estimates.terms, random, rows.values, strict=True
-    ):
-        own = np.einsum("ij,jk,ik->i", z, term.covariance, z)
+    for term, design, covariance in zip(fit.problem.terms, random, covariances, strict=True):
+        own = np.einsum("ij,jk,ik->i", design.values, covariance, design.values)
         if design.matrix is not None:
             own = own * np.diagonal(design.matrix)[design.codes]
-        a = fit.problem.predictor[given.grouping]
+        a = fit.problem.predictor[term.grouping]
         variances[a] = variances.get(a, 0.0) + own
     return variances
 

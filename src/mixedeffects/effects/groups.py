@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 
 Integers = NDArray[np.integer]
 
 
-def group_rows(fit: Fit, group: str) -> tuple[Integers, NDArray[Any]]:
+def group_rows(fit: Fit | GeneralFit, group: str) -> tuple[Integers, NDArray[Any]]:
     """Codes (nobs,) and levels (L,) of a grouping factor, or of a categorical column used.
 
     Raises

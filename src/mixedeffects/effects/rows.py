@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import FrameKind
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
@@ -57,7 +58,7 @@ def own_rows(fit: Fit) -> Rows:
     )
 
 
-def row_labels(fit: Fit) -> NDArray[Any]:
+def row_labels(fit: Fit | GeneralFit) -> NDArray[Any]:
     """Labels (nobs,) of the rows used: of a pandas index, else their positions in the data."""
     index, rows = fit.design.frame.index, fit.design.rows
     return rows if index is None else np.asarray(index[rows])

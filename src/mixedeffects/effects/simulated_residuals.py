@@ -23,12 +23,14 @@ from mixedeffects.effects.quantiles import marginal_deviations, quantile_residua
 from mixedeffects.effects.rows import own_rows, row_labels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.replicates import fit_responses
 from mixedeffects.inference.draws import parametric_draws
 from mixedeffects.inference.streams import Seed, Streams
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
+Grouping = tuple[Integers, NDArray[Any]]
 
 # Fewer simulations place nothing.
 FEWEST = 19
@@ -79,6 +81,8 @@ class SimulatedResiduals:
     outliers : ResidualTest
         Number of residuals outside 1/(n + 1) … n/(n + 1), where n simulated data sets would
         leave them beyond all.
+    zeros : ResidualTest or None
+        Number of zeros, where the family gives zeros among other values.
     groups : GroupTests or None
         Uniformity by level, where a grouping was named.
     n : int
@@ -93,6 +97,7 @@ class SimulatedResiduals:
     uniformity: ResidualTest
     dispersion: ResidualTest
     outliers: ResidualTest
+    zeros: ResidualTest | None
     groups: GroupTests | None
     n: int
     failed: int
@@ -100,8 +105,7 @@ class SimulatedResiduals:
     frame: FrameKind = field(repr=False)
 
     def __repr__(self) -> str:
-        names = ("uniformity", "dispersion", "outliers")
-        p = ", ".join(f"{name} p = {getattr(self, name).p_value:.3g}" for name in names)
+        p = ", ".join(f"{name} p = {test.p_value:.3g}" for name, test in self._tests.items())
         return f"<SimulatedResiduals of {len(self.residuals):,} rows: {p}>"
 
     @property
@@ -116,11 +120,16 @@ class SimulatedResiduals:
         return make_table(columns, self.frame)
 
     @property
+    def _tests(self) -> dict[str, ResidualTest]:
+        names = ("uniformity", "dispersion", "outliers", "zeros")
+        return {name: test for name in names if (test := getattr(self, name)) is not None}
+
+    @property
     def tests(self) -> Any:
         """Columns ``test statistic expected p_value``."""
-        tests = (self.uniformity, self.dispersion, self.outliers)
+        tests = self._tests.values()
         columns: dict[str, Any] = {
-            "test": ["uniformity", "dispersion", "outliers"],
+            "test": list(self._tests),
             "statistic": np.array([t.statistic for t in tests]),
             "expected": np.array([t.expected for t in tests]),
             "p_value": np.array([t.p_value for t in tests]),
@@ -154,26 +163,43 @@ def simulated_residuals(
     DataError
         If the model has no such grouping.
     """
+    grouping = checked_simulation(fit, n, group)
+    sets = [quantile_residuals(fit), *_simulated(fit, n, seed)]
+    expected = mean(own_rows(fit), fit.estimates.beta, [])
+    return judged_residuals(fit, sets, n, expected, None, grouping)
+
+
+def checked_simulation(fit: Fit | GeneralFit, n: int, group: str | None) -> Grouping | None:
+    """The codes and levels of the grouping, if one is named."""
     if not isinstance(n, int) or n < FEWEST:
         raise ModelError(f"n={n!r}: tests need at least {FEWEST} simulated data sets.")
-    grouping = None if group is None else group_rows(fit, group)
-    own = quantile_residuals(fit)
-    sets = [own, *_simulated(fit, n, seed)]
+    return None if group is None else group_rows(fit, group)
+
+
+def judged_residuals(
+    fit: Fit | GeneralFit,
+    sets: list[Floats],
+    n: int,
+    expected: Floats,
+    zeros: ResidualTest | None,
+    grouping: Grouping | None,
+) -> SimulatedResiduals:
+    """Tests of the first of all data sets' residuals against the others, of n simulated."""
     if len(sets) <= FEWEST:
         raise ModelError(
             f"Only {len(sets) - 1} of {n} data sets simulated from this fit can be fitted: its "
             "residuals have no reference to be tested against."
         )
-    whole = np.zeros(len(own), dtype=np.intp)
+    whole = np.zeros(len(expected), dtype=np.intp)
     distances = np.array([uniform_distances(u, whole)[0] for u in sets])
-    expected = mean(own_rows(fit), fit.estimates.beta, [])
     return SimulatedResiduals(
-        residuals=own,
+        residuals=sets[0],
         expected=expected,
         expected_rank=(np.argsort(np.argsort(expected, kind="stable")) + 0.5) / len(expected),
         uniformity=_upper(distances),
-        dispersion=_two_sided(np.array([_dispersion(u) for u in sets])),
-        outliers=_two_sided(np.array([_outliers(u, n) for u in sets])),
+        dispersion=two_sided(np.array([_dispersion(u) for u in sets])),
+        outliers=two_sided(np.array([_outliers(u, n) for u in sets])),
+        zeros=zeros,
         groups=None if grouping is None else _within(sets, *grouping),
         n=len(sets) - 1,
         failed=n + 1 - len(sets),
@@ -227,7 +253,7 @@ def _upper(statistics: Floats) -> ResidualTest:
     return ResidualTest(float(statistics[0]), float(others.mean()), float(p))
 
 
-def _two_sided(statistics: Floats) -> ResidualTest:
+def two_sided(statistics: Floats) -> ResidualTest:
     upper, lower = _upper(statistics), _upper(-statistics)
     p = min(1.0, 2.0 * min(upper.p_value, lower.p_value))
     return ResidualTest(upper.statistic, upper.expected, p)

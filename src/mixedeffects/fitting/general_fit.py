@@ -90,12 +90,19 @@ def fit_general(
 def refit_general(fit: GeneralFit, y: Any) -> GeneralFit:
     """The same model of another response: nobs values, or one for each row of the data."""
     design = replace(fit.design, y=checked_response(fit.design, y))
-    problem = replace(fit.problem, response=_same_categories(fit, _response(design, fit.family)))
+    problem = replace(fit.problem, response=same_categories(fit, _response(design, fit.family)))
     start = fit.solution.optimum.theta
     return completed_general(design, fit.family, problem, solve_general(problem, start))
 
 
-def _same_categories(fit: GeneralFit, response: Response) -> Response:
+def same_categories(fit: GeneralFit, response: Response) -> Response:
+    """The response, if it has rows in each of the fit's categories.
+
+    Raises
+    ------
+    DataError
+        If it has others.
+    """
     n = fit.problem.response.n_categories
     if response.n_categories != n:
         raise DataError(

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from mixedeffects.effects import explained, influence, normality
 from mixedeffects.effects.conditional_aic import ConditionalAIC, conditional_aic
+from mixedeffects.effects.general_simulated import general_simulated_residuals
 from mixedeffects.effects.leverage import leverage
 from mixedeffects.effects.link_variance import Approximation
 from mixedeffects.effects.simulated_residuals import SimulatedResiduals, simulated_residuals
@@ -229,6 +230,47 @@ class GeneralDiagnostics(Values):
     """Diagnostics of generalized fits."""
 
     _fit: GeneralFit
+
+    def simulated_residuals(
+        self, n: int = 99, *, seed: Seed = None, group: str | None = None
+    ) -> SimulatedResiduals:
+        """Quantile residuals, tested for uniformity, dispersion, outliers and excess zeros.
+
+        Residuals are places in the rows' marginal distributions, see ``residuals``. The tests'
+        reference are n data sets simulated from the fit with new random effects, each fitted in
+        its turn: they hold their level whatever the dependence between rows.
+
+        Parameters
+        ----------
+        n
+            Number of simulated data sets.
+        seed
+            Integer or Generator; residuals of discrete responses are drawn with it too.
+        group
+            A grouping factor, or a categorical column of the model, for a test of uniformity
+            within each level.
+
+        Returns
+        -------
+        SimulatedResiduals
+            ``table``, ``tests``, ``by_group``; ``zeros`` where the family gives zeros.
+
+        Raises
+        ------
+        ModelError
+            If n is below 19, the least that can reach p = 0.05, or rows have prior weights.
+        DataError
+            If the model has no such grouping.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> formula = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
+        >>> fit = me.fit(formula, me.datasets.load("cbpp"), family="binomial")
+        >>> fit.simulated_residuals(n=39, seed=1).uniformity.p_value > 0.05
+        True
+        """
+        return general_simulated_residuals(self._fit, n, seed, group)
 
     def r2(self, *, approximation: Approximation | None = None) -> explained.ExplainedVariance:
         """Marginal and conditional R² on the scale of the link.
