@@ -237,7 +237,7 @@ class AbstractFamily(ABC):
         """Unit deviances (n,), where the family has them."""
         return None
 
-    def sigma(self, delta: Array) -> Array:
+    def sigma(self, delta: Array | float) -> Array:
         """What glmmTMB's ``sigma()`` reports of δ; 1 without dispersion."""
         return np.exp(delta) if self.has_dispersion else np.ones_like(delta)
 

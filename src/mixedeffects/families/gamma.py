@@ -115,7 +115,7 @@ class Gamma(AbstractFamily):
     def start_mean(self, response: Response) -> Array:
         return response.y
 
-    def sigma(self, delta: Array) -> Array:
+    def sigma(self, delta: Array | float) -> Array:
         return np.exp(-0.5 * delta)
 
     def initial_dispersion(self, response: Response) -> float:

@@ -89,7 +89,7 @@ class Gaussian(AbstractFamily):
         least = 0.1 * np.abs(response.y).mean() or 1.0
         return np.maximum(response.y, least)
 
-    def sigma(self, delta: Array) -> Array:
+    def sigma(self, delta: Array | float) -> Array:
         return np.exp(0.5 * delta)
 
     def initial_dispersion(self, response: Response) -> float:

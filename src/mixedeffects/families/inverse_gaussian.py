@@ -35,7 +35,7 @@ class InverseGaussian(AbstractFamily):
     sigma_name = "sigma"
     variance_is = "variance = sigma^2 mu^3"
 
-    def sigma(self, delta: Array) -> Array:
+    def sigma(self, delta: Array | float) -> Array:
         return np.exp(0.5 * delta)
 
     def response(

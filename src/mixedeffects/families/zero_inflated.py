@@ -162,7 +162,7 @@ class ZeroInflated(AbstractFamily):
         start[other] = found
         return start
 
-    def sigma(self, delta: Array) -> Array:
+    def sigma(self, delta: Array | float) -> Array:
         return self.base.sigma(delta)
 
     def initial_dispersion(self, response: Response) -> float:
