@@ -231,7 +231,10 @@ class AbstractFamily(ABC):
 
     def atoms(self, response: Response) -> NDArray[np.bool_]:
         """Which values (n,) have a positive probability: all counts, else zeros at most."""
-        return np.full(response.y.shape, self.discrete) | (self.zero_mass & (response.y == 0))
+        found: NDArray[np.bool_] = np.full(response.y.shape, self.discrete) | (
+            self.zero_mass & (response.y == 0)
+        )
+        return found
 
     def deviance(self, response: Response, predictors: Predictors) -> Array | None:
         """Unit deviances (n,), where the family has them."""

@@ -123,7 +123,8 @@ class OrderedBeta(AbstractFamily):
         return np.where(response.y == 1, 1.0, zero + (1.0 - zero - one) * inside)
 
     def atoms(self, response: Response) -> NDArray[np.bool_]:
-        return (response.y == 0) | (response.y == 1)
+        found: NDArray[np.bool_] = (response.y == 0) | (response.y == 1)
+        return found
 
     def start_mean(self, response: Response) -> Array:
         return np.clip(response.y, 0.02, 0.98)

@@ -151,7 +151,8 @@ class ZeroInflated(AbstractFamily):
         return below
 
     def atoms(self, response: Response) -> NDArray[np.bool_]:
-        return (response.y == 0) | self.base.atoms(response)
+        found: NDArray[np.bool_] = (response.y == 0) | self.base.atoms(response)
+        return found
 
     def start_mean(self, response: Response) -> Array:
         if self.base.zero_mass:
