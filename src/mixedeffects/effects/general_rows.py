@@ -64,7 +64,7 @@ def own_general_rows(fit: GeneralFit) -> GeneralRows:
     designs = designs_of(design, fit.family)
     random = [r for _, own in designs if own is not None for r in own.random]
     return GeneralRows(
-        X=_columns(fit, [None if own is None else own.X for _, own in designs], n),
+        X=predictor_columns(fit, [None if own is None else own.X for _, own in designs], n),
         offsets=tuple(None if own is None else own.offset for _, own in designs),
         values=tuple(r.values for r in random),
         codes=tuple(r.codes for r in random),
@@ -89,7 +89,7 @@ def new_general_rows(
     n, terms = int(keep.sum()), fit.estimates.terms
     parts = [r for new in made for r in new.random]
     return GeneralRows(
-        X=_columns(fit, [None if new is None else new.X[keep] for new in news], n),
+        X=predictor_columns(fit, [None if new is None else new.X[keep] for new in news], n),
         offsets=tuple(
             None if new is None or new.offset is None else new.offset[keep] for new in news
         ),
@@ -133,7 +133,7 @@ def _applied(
     return design.spec.apply(data, new_levels=new_levels, random=random, offset=offset)
 
 
-def _columns(fit: GeneralFit, matrices: Sequence[Floats | None], n: int) -> Floats:
+def predictor_columns(fit: GeneralFit, matrices: Sequence[Floats | None], n: int) -> Floats:
     """Kept columns (n, P) of all predictors; ones where a predictor is a constant."""
     X = np.ones((n, fit.problem.n_fixed))
     for predictor, matrix in zip(fit.problem.predictors, matrices, strict=False):

@@ -73,6 +73,11 @@ class Target:
         return np.minimum(low, high), np.maximum(low, high)
 
 
+def mean_follows_link(family: AbstractFamily) -> bool:
+    """Whether the mean is the inverse link of the conditional predictor."""
+    return type(family).mean is AbstractFamily.mean
+
+
 def delta_variance(slopes: Floats, covariance: Floats) -> Floats:
     """s'Cs for slopes (n, A) or (n, K, A) and covariances (n, A, A) of the predictors."""
     if slopes.ndim == 2:

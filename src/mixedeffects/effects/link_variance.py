@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.general_rows import linear_predictors, own_general_rows
+from mixedeffects.effects.general_targets import mean_follows_link
 from mixedeffects.errors import ModelError
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -75,7 +76,7 @@ def link_variance(fit: GeneralFit, approximation: Approximation | None = None) -
 
 def check_mean(family: AbstractFamily) -> None:
     """Refuse families whose predictor is not that of their mean: zeros, limits, truncation."""
-    if family.response_kind != "ordinal" and type(family).mean is not AbstractFamily.mean:
+    if family.response_kind != "ordinal" and not mean_follows_link(family):
         raise ModelError(
             "R² and ICC are shares of a variance on the scale of one linear predictor; in a"
             " zero-inflated, hurdle, truncated or ordered beta model the mean and the variance"

@@ -113,7 +113,7 @@ def _components(
                 kept,
                 tuple(names[i] for i in aliased),
                 predictor.basis.map,
-                _root(solution.covariance[first:, first:][place, place]),
+                root_of(solution.covariance[first:, first:][place, place]),
             )
         )
     extras = family.extras(problem.response)
@@ -136,13 +136,13 @@ def _components(
                 kept,
                 (),
                 np.eye(count),
-                _root(vcov),
+                root_of(vcov),
             )
         )
     return tuple(found)
 
 
-def _root(covariance: Floats) -> Floats:
+def root_of(covariance: Floats) -> Floats:
     """S (p, p) with SS' a covariance, which may be singular."""
     values, vectors = np.linalg.eigh(covariance)
     root: Floats = vectors * np.sqrt(np.maximum(values, 0.0))

@@ -7,12 +7,16 @@ from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.model.diagnostics import GeneralDiagnostics
 from mixedeffects.model.general_rows import GeneralRowMethods
 from mixedeffects.model.hypotheses import Hypotheses
+from mixedeffects.model.means import GeneralMeans
+from mixedeffects.model.intervals import Intervals
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.show.general_summary import summarize_general
 from mixedeffects.show.summary import Summary
 
 
-class GeneralizedFit(MixedFit, GeneralRowMethods, Hypotheses, GeneralDiagnostics):
+class GeneralizedFit(
+    MixedFit, GeneralRowMethods, Hypotheses, Intervals, GeneralDiagnostics, GeneralMeans
+):
     """A fitted generalized mixed model: a MixedFit with a family and a link.
 
     ``beta`` holds the coefficients of the conditional predictor; ``fixef()`` those of all.

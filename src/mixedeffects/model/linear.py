@@ -7,7 +7,7 @@ from mixedeffects.fitting.fit import Fit
 from mixedeffects.model.diagnostics import Diagnostics
 from mixedeffects.model.hypotheses import Hypotheses
 from mixedeffects.model.intervals import Intervals
-from mixedeffects.model.means import Means
+from mixedeffects.model.means import LinearMeans
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.resampling import Resampling
 from mixedeffects.model.rows import Rows
@@ -16,7 +16,7 @@ from mixedeffects.show.summary import Summary, summarize
 
 
 class LinearFit(
-    MixedFit, Hypotheses, VarianceTests, Intervals, Means, Rows, Diagnostics, Resampling
+    MixedFit, Hypotheses, VarianceTests, Intervals, LinearMeans, Rows, Diagnostics, Resampling
 ):
     """A fitted linear mixed model, see `MixedFit`."""
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
+from mixedeffects.effects.general_targets import Component
 from mixedeffects.effects.means.averages import Weights
+from mixedeffects.effects.means.general_surfaces import general_surface
 from mixedeffects.effects.means.means import MarginalMeans, NotEstimable, Request, Scale
-from mixedeffects.effects.means.means import marginal_means as marginal_means_of
 from mixedeffects.effects.means.slopes import slopes as slopes_of
+from mixedeffects.effects.means.surface import AbstractSurface, linear_surface
+from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.freedom import Method
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.options import check_option
@@ -19,7 +24,11 @@ from mixedeffects.model.values import Values
 class Means(Values):
     """Marginal means and slopes."""
 
-    _fit: Fit
+    @abstractmethod
+    def _surface(
+        self, component: Component, scale: Scale, df: Method | None, *, straight: bool = False
+    ) -> AbstractSurface:
+        """What is averaged, see `general_surface`."""
 
     def emmeans(
         self,
@@ -31,6 +40,7 @@ class Means(Values):
         df: Method | None = None,
         level: float = 0.95,
         scale: Scale = "link",
+        component: Component = "conditional",
         not_estimable: NotEstimable = "error",
     ) -> MarginalMeans:
         """Estimated marginal means: the fixed part averaged over a reference grid.
@@ -58,9 +68,18 @@ class Means(Values):
         level
             Of the intervals.
         scale
-            For a transformed response such as log(y): ``"link"``, that of the model; or
-            ``"response"``, back-transformed (medians of y, standard errors by the delta
-            method), where contrasts of logarithms are ratios.
+            ``"link"``, that of the model; or ``"response"``: means, standard errors by the
+            delta method and limits brought back from there. A transformed response such as
+            log(y) has medians then, other links the mean, at random effects of zero: that of a
+            typical group, not averaged over groups. Contrasts of logarithms are then ratios,
+            those of logits odds ratios, others stay on the model's scale. Where a mean depends
+            on more than one linear predictor the averages, and the differences of contrasts,
+            are those of the response itself. Ordered categories have a probability each, in
+            column ``category`` (on the link scale the latent variable, its zero at the mean of
+            the thresholds).
+        component
+            Of a generalized fit: ``"conditional"``, ``"zero_inflation"`` or ``"dispersion"``;
+            or ``"response"``, the mean with the extra zeros, for ``scale="response"``.
         not_estimable
             What follows where the data do not determine a mean, as in an empty cell: an
             ``"error"`` that names it, or ``"drop"``, which leaves it out and notes it.
@@ -98,9 +117,8 @@ class Means(Values):
         1  T3 - T1     2.222    0.001
         2  T4 - T1     0.667    0.446
         """
-        check_option("scale", scale, ("link", "response"))
         request = _request(at, weights, level, not_estimable)
-        return marginal_means_of(self._fit, self._freedom(df), specs, by, scale, request)
+        return self._surface(*_checked(component, scale), df).means(specs, by, request)
 
     def slopes(
         self,
@@ -111,6 +129,8 @@ class Means(Values):
         weights: Weights = "equal",
         df: Method | None = None,
         level: float = 0.95,
+        scale: Scale = "link",
+        component: Component = "conditional",
         not_estimable: NotEstimable = "error",
     ) -> MarginalMeans:
         """Slopes of a covariate: derivatives of the fixed part, averaged over a reference grid.
@@ -121,8 +141,11 @@ class Means(Values):
             A covariate. Where ``at`` has several values of it there is a slope at each.
         by
             Variables for each of whose values there is a slope; ``contrast()`` compares these.
-        at, weights, df, level, not_estimable
-            As in ``emmeans``. Slopes are always on the model's scale.
+        at, weights, df, level, component, not_estimable
+            As in ``emmeans``.
+        scale
+            ``"link"``, that of the model; or for generalized fits ``"response"``: derivatives
+            of the mean, or of each category's probability, averaged over the grid.
 
         Returns
         -------
@@ -144,7 +167,47 @@ class Means(Values):
         1  Female    0.4795     0.1037
         """
         request = _request(at, weights, level, not_estimable)
-        return slopes_of(self._fit, self._freedom(df), variable, by, request)
+        surface = self._surface(*_checked(component, scale), df, straight=True)
+        return slopes_of(surface, variable, by, request)
+
+
+class LinearMeans(Means):
+    """Marginal means and slopes of linear fits."""
+
+    _fit: Fit
+
+    def _surface(
+        self, component: Component, scale: Scale, df: Method | None, *, straight: bool = False
+    ) -> AbstractSurface:
+        if component != "conditional":
+            raise ModelError(
+                f"component={component!r}: a linear model has one linear predictor, the"
+                " conditional one."
+            )
+        if straight and scale == "response":
+            raise ModelError(
+                "Slopes of a linear model are on the model's scale: leave scale='response' out."
+            )
+        freedom = self._freedom(df)
+        return linear_surface(self.design, freedom, self.estimates.kept, scale)
+
+
+class GeneralMeans(Means):
+    """Marginal means and slopes of generalized fits."""
+
+    _fit: GeneralFit
+
+    def _surface(
+        self, component: Component, scale: Scale, df: Method | None, *, straight: bool = False
+    ) -> AbstractSurface:
+        freedom = self._freedom(df)
+        return general_surface(self._fit, freedom, component, scale, straight=straight)
+
+
+def _checked(component: Component, scale: Scale) -> tuple[Component, Scale]:
+    check_option("component", component, get_args(Component))
+    check_option("scale", scale, get_args(Scale))
+    return component, scale
 
 
 def _request(

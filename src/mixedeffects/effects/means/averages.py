@@ -79,7 +79,7 @@ def _shares(
 
 
 def asked_for(
-    design: Design, specs: Any, by: Any, at: Mapping[str, Any] | None
+    designs: Sequence[Design], specs: Any, by: Any, at: Mapping[str, Any] | None
 ) -> tuple[list[str], list[str]]:
     """Names of the variables in ``specs`` and in ``by``, checked.
 
@@ -90,12 +90,12 @@ def asked_for(
         values are not said.
     """
     rows, groups = names_of("specs", specs), names_of("by", by)
-    factors, covariates = variables(design)
+    factors, covariates = variables(designs)
     for name in rows + groups:
         if name in covariates and name not in (at or {}):
-            raise _without_values(design, name)
+            raise _without_values(designs[0], name)
         if name not in factors + covariates:
-            raise unknown_variable(design, name)
+            raise unknown_variable(designs, name)
     for name in groups:
         if name in rows:
             raise ModelError(f"{name!r} is both in specs and in by: leave it out of one.")

@@ -89,8 +89,8 @@ class AbstractComparable(AbstractLinear, ABC):
 
         Notes
         -----
-        On the response's scale contrasts of logarithms are ratios; those of other transformed
-        responses stay on the model's scale.
+        On the response's scale contrasts of logarithms are ratios, those of logits odds ratios;
+        those of other transformed responses and other links stay on the model's scale.
         """
         groups = self.by if by is None else tuple(names_of("by", by))
         make = _product if interaction else _single
@@ -123,7 +123,7 @@ class Contrasts(AbstractComparable):
         several = max((len(rows) for rows in self.families()), default=0) > 1
         note = f"P values and limits are {ADJUSTMENTS[self.adjust].label}"
         within = f" within each {', '.join(self.by)}" if self.by else ""
-        ratios = ("Estimates are ratios, 1 for no difference",) if self.back else ()
+        ratios = (f"Estimates are {self.back.target}, 1 for no difference",) if self.back else ()
         adjusted = (note + within if self.adjust != "none" else note,) if several else ()
         return (*self.context, *ratios, *adjusted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mixedeffects.effects.means.averages import Weights
@@ -18,19 +18,18 @@ _WEIGHTS = {
 
 
 def described(
-    design: Design, grid: Grid, labels: Mapping[str, Any], weights: Weights, on_model_scale: bool
+    designs: Sequence[Design], grid: Grid, labels: Mapping[str, Any], weights: Weights
 ) -> Iterator[str]:
-    """What is averaged over, what is held, the offset and the scale."""
+    """What is averaged over, what is held, and the offset."""
     over = [a for a in grid.axes if a.name not in labels and len(a.values) > 1]
     held = [a for a in grid.axes if a.name not in labels and len(a.values) == 1]
     if over:
         yield f"Averaged over {', '.join(a.name for a in over)}, {_WEIGHTS[weights]}"
     if held:
         yield f"At {', '.join(map(_held, held))}"
-    if design.offset is not None:
-        yield f"With the mean offset, {design.offset.mean():.6g}"
-    if on_model_scale and not isinstance(design.spec.response, str):
-        yield f"On the scale of {design.response}"
+    for design in designs:
+        if design.offset is not None:
+            yield f"With the mean offset, {design.offset.mean():.6g}"
 
 
 def _held(axis: Axis) -> str:

@@ -87,18 +87,19 @@ class Grid:
         return position
 
 
-def build_grid(design: Design, at: Mapping[str, Any] | None) -> Grid:
+def build_grid(designs: Sequence[Design], at: Mapping[str, Any] | None) -> Grid:
     """All levels of the factors and the means of the covariates, or what ``at`` says.
+
+    Of the variables of one linear predictor, or of several.
 
     Raises
     ------
     ModelError
         At a variable or level that the fixed part does not have, or too large a grid.
     """
-    names = design.spec.fixed.columns
-    chosen = _checked(design, at)
-    grid = Grid(tuple(_axis(design, name, chosen.get(name)) for name in names))
-    rows, columns = math.prod(grid.shape), len(design.x_names)
+    chosen = _checked(designs, at)
+    grid = Grid(tuple(_axis(designs, name, chosen.get(name)) for name in _names(designs)))
+    rows, columns = math.prod(grid.shape), sum(len(design.x_names) for design in designs)
     if rows * columns > _MOST_VALUES:
         sizes = ", ".join(f"{a.name} ({len(a.values)})" for a in grid.axes if len(a.values) > 1)
         raise ModelError(
@@ -108,20 +109,22 @@ def build_grid(design: Design, at: Mapping[str, Any] | None) -> Grid:
     return grid
 
 
-def variables(design: Design) -> tuple[list[str], list[str]]:
-    """Names of the factors and of the covariates of the fixed part."""
-    factors = [name for name in design.spec.fixed.columns if _levels(design, name) is not None]
-    return factors, [name for name in design.spec.fixed.columns if name not in factors]
+def variables(designs: Sequence[Design]) -> tuple[list[str], list[str]]:
+    """Names of the factors and of the covariates of the fixed parts."""
+    names = _names(designs)
+    factors = [name for name in names if _levels(designs, name) is not None]
+    return factors, [name for name in names if name not in factors]
 
 
-def unknown_variable(design: Design, name: Any) -> ModelError:
-    """The error for a variable that the fixed part does not have."""
-    factors, covariates = variables(design)
+def unknown_variable(designs: Sequence[Design], name: Any) -> ModelError:
+    """The error for a variable that no fixed part has."""
+    factors, covariates = variables(designs)
     known = factors + covariates
     kinds = [("factors", factors), ("covariates", covariates)]
     shown = "; ".join(f"{kind} {', '.join(map(repr, found))}" for kind, found in kinds if found)
     return ModelError(
-        f"{name!r} is not a variable of the fixed part of {design.formula!r}, which has"
+        f"{name!r} is not a variable of the fixed part of"
+        f" {', '.join(repr(design.formula) for design in designs)}, which has"
         f" {shown or 'none'}.{suggestion(str(name), known)}"
     )
 
@@ -161,18 +164,23 @@ def frequencies(design: Design, grid: Grid) -> Floats:
 # -- one axis --------------------------------------------------------------------------------
 
 
-def _levels(design: Design, name: str) -> NDArray[Any] | None:
+def _names(designs: Sequence[Design]) -> list[str]:
+    """The variables of the fixed parts, each once."""
+    return list(dict.fromkeys(name for own in designs for name in own.spec.fixed.columns))
+
+
+def _levels(designs: Sequence[Design], name: str) -> NDArray[Any] | None:
     """Levels of a factor as the fit knows them; None for a covariate."""
-    levels = design.spec.levels
-    for key in (name, f"factor({name})"):
-        if key in levels:
-            return levels[key]
-    return design.columns[name].levels
+    for design in designs:
+        for key in (name, f"factor({name})"):
+            if key in design.spec.levels:
+                return design.spec.levels[key]
+    return designs[0].columns[name].levels
 
 
-def _axis(design: Design, name: str, chosen: Any) -> Axis:
-    column = design.columns[name].take(design.rows)
-    levels = _levels(design, name)
+def _axis(designs: Sequence[Design], name: str, chosen: Any) -> Axis:
+    column = designs[0].columns[name].take(designs[0].rows)
+    levels = _levels(designs, name)
     if levels is None:
         values = np.array([column.values.mean()]) if chosen is None else _numbers(name, chosen)
         return Axis(name, values, column, None, np.empty(0, np.intp))
@@ -217,12 +225,12 @@ def _distinct(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return values
 
 
-def _checked(design: Design, at: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _checked(designs: Sequence[Design], at: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if at is None:
         return {}
     if not isinstance(at, Mapping):
         raise ModelError(f"at={at!r} is not a dict, such as at={{'x': [1, 2]}}.")
     for name in at:
-        if name not in design.spec.fixed.columns:
-            raise unknown_variable(design, name)
+        if name not in _names(designs):
+            raise unknown_variable(designs, name)
     return at

@@ -17,6 +17,7 @@ from mixedeffects.effects.means.adjustments import (
     Side,
     adjustment,
 )
+from mixedeffects.effects.means.inverse_link import InverseLink
 from mixedeffects.effects.means.transforms import BackTransform
 from mixedeffects.errors import ModelError
 from mixedeffects.inference.freedom import AbstractFreedom
@@ -46,7 +47,7 @@ class AbstractLinear(ABC):
         Degrees of freedom and the covariance of the fixed effects.
     level : float
         Of the intervals.
-    back : BackTransform or None
+    back : BackTransform, InverseLink or None
         From the model's scale to the response's, where the table is on that.
     adjust : str
         How p values and limits are adjusted.
@@ -64,7 +65,7 @@ class AbstractLinear(ABC):
     constant: Floats
     freedom: AbstractFreedom
     level: float
-    back: BackTransform | None
+    back: BackTransform | InverseLink | None
     adjust: str
     kind: str
     frame: FrameKind

@@ -7,19 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.effects.means.averages import asked_for, average
-from mixedeffects.effects.means.grid import (
-    Grid,
-    build_grid,
-    evaluate,
-    unknown_variable,
-    variables,
-)
-from mixedeffects.effects.means.means import MarginalMeans, Request, estimated, finished
+from mixedeffects.effects.means.averages import asked_for
+from mixedeffects.effects.means.grid import Grid, build_grid, unknown_variable, variables
+from mixedeffects.effects.means.means import MarginalMeans, Request
+from mixedeffects.effects.means.surface import AbstractSurface
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.fit import Fit
-from mixedeffects.formula.design import Design
-from mixedeffects.inference.freedom import AbstractFreedom
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +22,7 @@ _BACKWARD = (-_FORWARD[0], -_FORWARD[1])
 _STEP = 1e-3
 
 
-def slopes(
-    fit: Fit, freedom: AbstractFreedom, variable: Any, by: Any, request: Request
-) -> MarginalMeans:
+def slopes(surface: AbstractSurface, variable: Any, by: Any, request: Request) -> MarginalMeans:
     """Slopes of a covariate in each combination of the variables in ``by``.
 
     Raises
@@ -40,19 +30,17 @@ def slopes(
     ModelError
         If the variable is no covariate of the fixed part, or a slope is not estimable.
     """
-    design = fit.design
-    _check(design, variable)
-    rows, _ = asked_for(design, by, None, request.at)
-    grid = build_grid(design, request.at)
+    _check(surface, variable)
+    rows, _ = asked_for(surface.designs, by, None, request.at)
+    grid = build_grid(surface.designs, request.at)
     if len(grid.axes[grid.axis(variable)].values) > 1 and variable not in rows:
         rows.append(variable)
-    margin = average(design, grid, derivative(design, grid, variable), rows, request.weights)
-    kept, context = estimated(fit, margin, request)
-    return finished(fit, freedom, grid, kept, request, context, slope=variable)
+    values = derivative(surface, grid, variable)
+    return surface.averaged(grid, values, rows, request, slope=variable)
 
 
-def derivative(design: Design, grid: Grid, name: str) -> Floats:
-    """Derivatives (N, P) of the fixed part's columns by a covariate.
+def derivative(surface: AbstractSurface, grid: Grid, name: str) -> Floats:
+    """Derivatives (N, C) of a surface's numbers by a covariate.
 
     One-sided at the ends of the data, beyond which a spline may not be known.
     """
@@ -64,9 +52,11 @@ def derivative(design: Design, grid: Grid, name: str) -> Floats:
     offsets, weights = (np.tile(part, (len(x), 1)).astype(float) for part in _CENTRAL)
     for where, points in ((low & inside, _FORWARD), (high & inside & ~low, _BACKWARD)):
         offsets[where], weights[where] = points
-    result = np.zeros((len(x), len(design.x_names)))
-    for o, w in zip(offsets.T, weights.T, strict=True):
-        result += (w / h)[:, None] * evaluate(design, grid, {name: o * h})
+    terms = [
+        (w / h)[:, None] * surface.evaluate(grid, {name: o * h})
+        for o, w in zip(offsets.T, weights.T, strict=True)
+    ]
+    result: Floats = np.sum(terms, axis=0)
     return result
 
 
@@ -78,14 +68,14 @@ def _step(data: Floats, x: Floats) -> Floats:
     return step
 
 
-def _check(design: Design, variable: Any) -> None:
+def _check(surface: AbstractSurface, variable: Any) -> None:
     if not isinstance(variable, str):
         raise ModelError(f"variable={variable!r}: give one covariate's name.")
-    factors, covariates = variables(design)
+    factors, covariates = variables(surface.designs)
     if variable in factors:
         raise ModelError(
             f"{variable!r} is a factor, so it has no slope: compare its means with"
             f" emmeans({variable!r}).contrast()."
         )
     if variable not in covariates:
-        raise unknown_variable(design, variable)
+        raise unknown_variable(surface.designs, variable)

@@ -56,7 +56,11 @@ class BackTransform:
         first, *rest = self.steps
         if first.kind != "log" or any(step.kind != "*" for step in rest):
             return None
-        return BackTransform((first,), f"ratio of {self.target}")
+        return BackTransform((first,), f"ratios of {self.target}")
+
+    @property
+    def note(self) -> str:
+        return f"Back-transformed to {self.target}: medians there, not means"
 
 
 def back_transform(design: Design) -> BackTransform | None:
