@@ -84,6 +84,7 @@ def test_public_names() -> None:
         "families",
         "fit",
         "load",
+        "power",
     ]
     for name in mixedeffects.__all__:
         assert getattr(mixedeffects, name) is not None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mixedeffects import covariance, errors, families
     from mixedeffects.data import datasets
-    from mixedeffects.model import MixedFit, compare, fit, load
+    from mixedeffects.model import MixedFit, compare, fit, load, power
 
 __version__ = "0.1.0"
 
@@ -28,6 +28,7 @@ __all__ = [
     "families",
     "fit",
     "load",
+    "power",
 ]
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "fit": ("mixedeffects.model", "fit"),
     "load": ("mixedeffects.model", "load"),
     "compare": ("mixedeffects.model", "compare"),
+    "power": ("mixedeffects.model", "power"),
     "covariance": ("mixedeffects.covariance", None),
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.lmm import Objective
+from mixedeffects.fitting.problem import Problem
 
 Floats = NDArray[np.float64]
 
@@ -51,17 +52,21 @@ def uncertainty(fit: Fit) -> Uncertainty:
 
     One pair of evaluations a parameter, whatever the number of random effects.
     """
-    problem, optimum = fit.problem, fit.solution.optimum
+    return uncertainty_at(fit.problem, fit.solution.optimum.theta)
+
+
+def uncertainty_at(problem: Problem, theta: Floats) -> Uncertainty:
+    """The same at the optimum θ (m,), standardized, of a problem."""
     m, p = problem.n_parameters, problem.plan.n_fixed
     hessian, slopes, variance_slopes = np.zeros((m, m)), np.zeros((m, p, p)), np.zeros(m)
     objective = Objective(problem, exact=False)
     lower = np.concatenate([t.covariance.lower for t in problem.terms]) if m else np.empty(0)
-    free = optimum.theta - STEP > lower
+    free = theta - STEP > lower
     for k in np.flatnonzero(free):
         step = np.zeros(m)
         step[k] = STEP
-        above = _point(fit, objective, optimum.theta + step)
-        below = _point(fit, objective, optimum.theta - step)
+        above = _point(objective, theta + step)
+        below = _point(objective, theta - step)
         hessian[k] = (above[0] - below[0]) / (2.0 * STEP)
         slopes[k] = (above[1] - below[1]) / (2.0 * STEP)
         variance_slopes[k] = (above[2] - below[2]) / (2.0 * STEP)
@@ -69,12 +74,12 @@ def uncertainty(fit: Fit) -> Uncertainty:
     return Uncertainty(_inverse(0.5 * (hessian + hessian.T)), slopes, variance_slopes, problem.dof)
 
 
-def _point(fit: Fit, objective: Objective, theta: Floats) -> tuple[Floats, Floats, float]:
+def _point(objective: Objective, theta: Floats) -> tuple[Floats, Floats, float]:
     """Gradient, Cov(β̂) and log σ̂² at θ."""
-    gradient = objective(theta).gradient
+    problem, gradient = objective.problem, objective(theta).gradient
     variance = objective.variance(theta)
-    root = np.linalg.solve(objective.fixed_root(theta), np.eye(fit.problem.plan.n_fixed))
-    covariance = variance * fit.problem.scale**2 * (root @ root.T)
+    root = np.linalg.solve(objective.fixed_root(theta), np.eye(problem.plan.n_fixed))
+    covariance = variance * problem.scale**2 * (root @ root.T)
     return gradient, covariance, float(np.log(variance))
 
 

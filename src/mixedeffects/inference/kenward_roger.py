@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.problem import Problem
 from mixedeffects.inference.elements import Elements, elements_of
 from mixedeffects.inference.freedom import AbstractFreedom, FTest, Method, rotated
 from mixedeffects.inference.moments import Moments, moments_of
@@ -142,14 +143,25 @@ def kenward_roger(fit: Fit) -> KenwardRoger:
             "Kenward-Roger is defined for REML fits, and this one is by maximum likelihood: "
             "fit again with reml=True, or use df='satterthwaite'."
         )
-    elements = elements_of(problem, fit.solution.optimum.theta)
-    root = cast(Floats, np.linalg.solve(fit.solution.fixed_root, np.eye(problem.plan.n_fixed)))
+    solution = fit.solution
+    root = cast(Floats, np.linalg.solve(solution.fixed_root, np.eye(problem.plan.n_fixed)))
+    sigma = solution.sigma * problem.scale
+    return kenward_roger_at(problem, solution.optimum.theta, root, sigma, fit.estimates.beta)
+
+
+def kenward_roger_at(
+    problem: Problem, theta: Floats, root: Floats, sigma: float, beta: Floats
+) -> KenwardRoger:
+    """The same at the optimum θ (m,), standardized, of a problem of any response.
+
+    ``root`` (p, p) of Cov(β̂)/σ² in the basis; ``sigma`` and ``beta`` (p,) in the user's units.
+    """
+    elements = elements_of(problem, theta)
     phi = root @ root.T
     moments = _with_residual(moments_of(problem, elements), elements.present, phi, problem.n_rows)
     spread, adjusted = _adjusted(moments, elements, phi)
-    sigma = fit.solution.sigma * problem.scale
     return KenwardRoger(
-        beta=fit.estimates.beta,
+        beta=beta,
         map=problem.basis.map,
         root=sigma * _root(adjusted),
         unadjusted=sigma * root,

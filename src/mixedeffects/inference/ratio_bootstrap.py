@@ -66,7 +66,7 @@ def bootstrap_ratios(small: Fit | None, large: Fit, n: int, seed: Seed) -> Float
     streams = Streams(seed)
     if small is None:
         source = _noise(large, streams)
-        smaller = _linear_objectives(large.problem, source, n)
+        smaller = linear_objectives_of(large.problem, source, n)
     else:
         draws = parametric_draws(small, "marginal", streams)
 
@@ -93,7 +93,8 @@ def _objectives(problem: Problem, source: Source, n: int) -> Floats:
     return objectives
 
 
-def _linear_objectives(problem: Problem, source: Source, n: int) -> Floats:
+def linear_objectives_of(problem: Problem, source: Source, n: int) -> Floats:
+    """Objectives (n,) of the problem without its random effects."""
     scales = [
         response_products(problem, source(first, min(first + CHUNK, n))).scale
         for first in range(0, n, CHUNK)

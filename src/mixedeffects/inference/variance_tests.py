@@ -63,7 +63,7 @@ def _test(fit: Fit, reduction: Reduction, method: Method, n: int, seed: Seed) ->
     if ratio.statistic is not None and method == "bootstrap":
         test = bootstrap_test(small, fit, ratio.statistic, n, seed)
         ratio = simulated(ratio, test.p_value, test.std_error, test.text)
-    elif ratio.statistic is not None and _is_exact(fit, small, reduction, method):
+    elif ratio.statistic is not None and is_exact(fit, small is None, reduction, method):
         assert reduction.variance is not None
         known = spectrum(fit.problem, reduction.number, reduction.variance)
         text = "exact" if small is None else "exact, other random effects as if known"
@@ -74,10 +74,13 @@ def _test(fit: Fit, reduction: Reduction, method: Method, n: int, seed: Seed) ->
     return VarianceTest(reduction.term, reduction.left, objective, n_parameters, ratio)
 
 
-def _is_exact(fit: Fit, small: Fit | None, reduction: Reduction, method: Method) -> bool:
-    """Whether the exact distribution is asked for, or holds and is affordable."""
-    alone = small is None and _n_effects(fit, reduction) <= LARGEST_EXACT
-    return reduction.variance is not None and (method == "exact" or (method == "auto" and alone))
+def is_exact(fit: Fit, alone: bool, reduction: Reduction, method: Method) -> bool:
+    """Whether the exact distribution is asked for, or holds and is affordable.
+
+    ``alone``, whether no other random effect is left.
+    """
+    holds = alone and _n_effects(fit, reduction) <= LARGEST_EXACT
+    return reduction.variance is not None and (method == "exact" or (method == "auto" and holds))
 
 
 def _n_effects(fit: Fit, reduction: Reduction) -> int:

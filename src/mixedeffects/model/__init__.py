@@ -1,7 +1,8 @@
-"""fit(), compare(), and MixedFit, where a user meets everything."""
+"""fit(), compare(), power(), and MixedFit, where a user meets everything."""
 
 from mixedeffects.model.build import fit, load
 from mixedeffects.model.comparison import compare
 from mixedeffects.model.mixed_fit import MixedFit
+from mixedeffects.model.power_analysis import power
 
-__all__ = ["MixedFit", "compare", "fit", "load"]
+__all__ = ["MixedFit", "compare", "fit", "load", "power"]

@@ -117,9 +117,9 @@ def run_bootstrap(
     """Check the options, bootstrap, warn of failures; ``face`` makes what a statistic sees."""
     check_option("method", method, ("parametric", "residual", "cases"))
     check_option("random", random, ("marginal", "conditional"))
-    _check_numbers(n, threads)
+    check_numbers(n, threads)
     _check_unused(method, random, group)
-    with _progress_bar(n, progress) as tell:
+    with progress_bar(n, progress, "bootstrap") as tell:
         result = bootstrap(
             fit,
             n,
@@ -145,7 +145,7 @@ def _on_faces(face: Callable[[Fit], Any], statistic: Callable[[Any], Any]) -> Ca
     return lambda fit: statistic(face(fit))
 
 
-def _check_numbers(n: Any, threads: Any) -> None:
+def check_numbers(n: Any, threads: Any) -> None:
     for name, value in (("n", n), ("threads", 1 if threads is None else threads)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ModelError(f"{name}={value!r} is not a number of at least one.")
@@ -159,7 +159,7 @@ def _check_unused(method: str, random: str, group: str | None) -> None:
 
 
 @contextmanager
-def _progress_bar(n: int, shown: bool) -> Iterator[Callable[[int], None] | None]:
+def progress_bar(n: int, shown: bool, task: str) -> Iterator[Callable[[int], None] | None]:
     """What to call with the number of replicates that are done."""
     if not shown:
         yield None
@@ -167,5 +167,5 @@ def _progress_bar(n: int, shown: bool) -> Iterator[Callable[[int], None] | None]
     from rich.progress import Progress
 
     with Progress() as bar:
-        task = bar.add_task("bootstrap", total=n)
-        yield lambda done: bar.update(task, completed=done)
+        shown_task = bar.add_task(task, total=n)
+        yield lambda done: bar.update(shown_task, completed=done)
