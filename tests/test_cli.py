@@ -82,7 +82,8 @@ def test_json_holds_all_estimates(run, folder):
     assert status == 0
     assert out.startswith("Linear mixed model")
     assert set(record) == {
-        *("formula", "family", "reml", "nobs", "n_rows", "dropped", "groups"),
+        *("formula", "family", "link", "others", "quadrature", "reml", "nobs", "n_rows"),
+        *("dropped", "categories", "groups", "components"),
         *("loglik", "objective", "aic", "bic", "df_resid", "sigma", "theta"),
         *("df", "level", "fixed", "vcov", "aliased", "random"),
         *("is_singular", "converged", "checks", "evaluations", "way", "notes"),
@@ -97,6 +98,61 @@ def test_json_holds_all_estimates(run, folder):
     assert term["sd"][1] == pytest.approx(fit.varcorr()["sd_or_corr"][1])
     assert term["correlation"][0][1] == pytest.approx(fit.varcorr()["sd_or_corr"][2])
     assert [entry["value"] for entry in record["theta"]] == fit.theta.tolist()
+
+
+def test_generalized_models(run, folder):
+    status, out, err = run(
+        *("fit", "count ~ mined + (1 | site)", "salamanders", "--family", "nbinom2"),
+        *("--zero-inflation", "~ mined", "--out", "fit.json", "--save", "s.fit"),
+    )
+    data = me.datasets.load("salamanders")
+    fit = me.fit("count ~ mined + (1 | site)", data, family="nbinom2", zero_inflation="~ mined")
+    assert (status, err) == (0, [])
+    assert out == f"{fit.summary()}\n"
+    record = json.loads((folder / "fit.json").read_text())
+    assert (record["family"], record["link"], record["reml"]) == ("nbinom2", "log", False)
+    assert record["others"] == {"zero_inflation": "~ mined"}
+    assert record["quadrature"] == 1
+    assert record["df"] == "asymptotic"
+    assert record["sigma"] == fit.sigma
+    assert [c["name"] for c in record["components"]] == [
+        *("conditional", "dispersion", "zero_inflation"),
+    ]
+    assert [row["component"] for row in record["fixed"]] == fit.fixef()["component"].tolist()
+    assert record["random"][0]["component"] == "conditional"
+    assert me.load("s.fit").objective == fit.objective
+
+
+def test_link_quadrature_and_trials(run, folder):
+    formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+    status, out, _ = run(
+        *("fit", formula, "cbpp", "--family", "binomial", "--link", "probit"),
+        *("--quadrature", "7", "--format", "json", "--predictions", "p.csv"),
+    )
+    family = me.families.Binomial(link="probit")
+    fit = me.fit(formula, me.datasets.load("cbpp"), family=family, quadrature=7)
+    record = json.loads(out)
+    assert status == 0
+    assert (record["link"], record["quadrature"]) == ("probit", 7)
+    assert record["objective"] == fit.objective
+    rows = pd.read_csv("p.csv")
+    cbpp = me.datasets.load("cbpp")
+    np.testing.assert_allclose(rows["observed"], cbpp["incidence"] / cbpp["size"])
+    np.testing.assert_allclose(rows["estimate"], fit.fitted())
+
+
+def test_predictions_of_ordered_categories_have_a_row_for_each(run, folder):
+    status, out, _ = run(
+        *("fit", "rating ~ temp + (1 | judge)", "wine", "--family", "cumulative"),
+        *("--predictions", "p.csv"),
+    )
+    rows, ratings = pd.read_csv("p.csv"), me.datasets.load("wine")["rating"]
+    assert status == 0
+    assert "Categories of rating in their order: 1, 2, 3, 4, 5." in out
+    assert list(rows)[:4] == ["row", "observed", "category", "estimate"]
+    assert rows["row"].tolist() == np.repeat(np.arange(72), 5).tolist()
+    assert rows["observed"].tolist() == np.repeat(ratings.astype(int), 5).tolist()
+    np.testing.assert_allclose(rows.groupby("row")["estimate"].sum(), 1.0)
 
 
 def test_no_number_is_null_in_json(run):
@@ -171,6 +227,12 @@ def test_strict(run, monkeypatch):
         (["fit", SLOPES, "."], "ending"),
         (["fit", "sleepstudy", SLOPES], "formula"),
         (["fit", SLOPES, "sleepstudy", "--weights", "w"], "'w' is not in the data"),
+        (["fit", SLOPES, "sleepstudy", "--family", "gama"], "Did you mean 'gamma'?"),
+        (["fit", SLOPES, "sleepstudy", "--family", "gamma", "--link", "lgo"], "mean 'log'?"),
+        (["fit", SLOPES, "sleepstudy", "--family", "poisson"], "counts 0, 1, 2"),
+        (["fit", SLOPES, "sleepstudy", "--family", "beta", "--df", "satterthwaite"], "beta"),
+        (["fit", SLOPES, "sleepstudy", "--dispersion", "Days"], "without a left side"),
+        (["fit", SLOPES, "sleepstudy", "--quadrature", "many"], "--quadrature"),
         (["fit", SLOPES, "sleepstudy", "--out", "no/fit.json"], "there is no folder no"),
         (["fit", SLOPES, "sleepstudy", "--save", "no/a.fit"], "there is no folder no"),
         (["fit", SLOPES, "sleepstudy", "--ranef", "a.xlsx"], ".csv, .tsv or .parquet"),

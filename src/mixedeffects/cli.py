@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from mixedeffects.errors import FormulaError, MixedEffectsError, MixedEffectsWar
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from mixedeffects.families import AbstractFamily
     from mixedeffects.model import MixedFit
 
 __all__ = ["main", "run"]
@@ -170,6 +172,7 @@ Examples:
   mixedeffects fit 'Reaction ~ Days + (Days | Subject)' sleepstudy
   mixedeffects fit 'y ~ x + (1 | school/class)' pupils.csv --ml --out fit.json
   mixedeffects fit 'y ~ x + (1 | g)' rows.parquet --weights w --predictions out.csv
+  mixedeffects fit 'use ~ age + (1 | district)' contraception --family binomial
 """
 
 
@@ -179,14 +182,32 @@ def fit(
     data: Annotated[
         str, typer.Argument(help="A CSV, Parquet or Feather file, or the name of a data set.")
     ],
+    family: Annotated[
+        str, typer.Option(help="Of the response: gaussian, binomial, poisson, nbinom2, ...")
+    ] = "gaussian",
+    link: Annotated[str | None, typer.Option(help="In place of the family's own.")] = None,
+    dispersion: Annotated[
+        str | None, typer.Option(help="Formula of the dispersion, such as '~ x'.")
+    ] = None,
+    zero_inflation: Annotated[
+        str | None, typer.Option(help="Formula of extra zeros, such as '~ x + (1 | g)'.")
+    ] = None,
+    quadrature: Annotated[
+        int, typer.Option(help="Nodes of Gauss-Hermite quadrature; 1: Laplace.")
+    ] = 1,
     ml: Annotated[bool, typer.Option("--ml", help="Maximum likelihood in place of REML.")] = False,
     weights: Annotated[
-        str | None, typer.Option(help="Column of weights: residual variance sigma^2 / weight.")
+        str | None,
+        typer.Option(help="Column: residual variance sigma^2 / weight; trials; multiplicities."),
     ] = None,
     offset: Annotated[str | None, typer.Option(help="Column added to the prediction.")] = None,
     df: Annotated[
-        Freedom, typer.Option(help="Degrees of freedom of the fixed effects' tests.")
-    ] = Freedom.SATTERTHWAITE,
+        Freedom | None,
+        typer.Option(
+            help="Degrees of freedom of the fixed effects' tests: satterthwaite for linear "
+            "models, asymptotic for others."
+        ),
+    ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     shown: Annotated[Format, typer.Option("--format", help="What is printed.")] = Format.TEXT,
     out: Annotated[Path | None, typer.Option(help="Write the estimates as JSON.")] = None,
@@ -207,7 +228,7 @@ def fit(
         typer.Option("--strict", help="Exit with status 1 where the optimum is not certified."),
     ] = False,
 ) -> Work:
-    """Fit a linear mixed model and print its summary.
+    """Fit a mixed model and print its summary.
 
     Exit status: 0 when done, 2 for bad input, 130 when interrupted.
     """
@@ -215,8 +236,19 @@ def fit(
 
     def work() -> int:
         _check_targets(tables, out, save)
-        model = _fitted(formula, data, level, reml=not ml, weights=weights, offset=offset)
-        asked: dict[str, Any] = {"df": df.value, "level": level}
+        model = _fitted(
+            formula,
+            data,
+            level,
+            family=_family(family, link),
+            dispersion=dispersion,
+            zero_inflation=zero_inflation,
+            quadrature=quadrature,
+            reml=False if ml else None,
+            weights=weights,
+            offset=offset,
+        )
+        asked: dict[str, Any] = {"df": df and df.value, "level": level}
         print(_json(model, **asked) if shown == Format.JSON else model.summary(**asked))
         if out is not None:
             _write_text(out, _json(model, **asked) + "\n")
@@ -244,6 +276,13 @@ def _check_targets(tables: Mapping[str, Path | None], *others: Path | None) -> N
     for path in (*tables.values(), *others):
         if path is not None and not path.expanduser().absolute().parent.is_dir():
             raise MixedEffectsError(f"{path}: there is no folder {path.parent}.")
+
+
+def _family(name: str, link: str | None) -> AbstractFamily:
+    from mixedeffects.families import build
+
+    family = build(name)
+    return family if link is None else replace(family, link=link)
 
 
 def _fitted(formula: str, data: str, level: float, **options: Any) -> MixedFit:
@@ -282,22 +321,24 @@ class _Progress:
             self._line.stop()
 
 
-def _json(model: MixedFit, df: str, level: float) -> str:
+def _json(model: MixedFit, df: str | None, level: float) -> str:
     from mixedeffects.show.record import as_record
 
-    record = as_record(model.design, model.estimates, model._freedom(df), level)
+    record = as_record(model._fit, model._freedom(df), level)
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def _table(model: Any, name: str, df: str, level: float) -> Any:
+def _table(model: Any, name: str, df: str | None, level: float) -> Any:
     """A table of the fit in pandas, the library of data from files."""
     if name == "fixef":
         return model.fixef(df, level)
     if name == "ranef":
         return model.ranef()
-    table = model.predict(interval="confidence", level=level)
-    table.insert(0, "row", model.design.rows)
-    table.insert(1, "observed", model.design.y)
+    table, design = model.predict(interval="confidence", level=level), model.design
+    each = len(table) // len(design.rows)  # one row a category where these are ordered
+    table = table.drop(columns="row", errors="ignore")
+    table.insert(0, "row", design.rows.repeat(each))
+    table.insert(1, "observed", design.observed.repeat(each))
     return table
 
 

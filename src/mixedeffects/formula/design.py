@@ -87,6 +87,15 @@ class Design:
     spec: DesignSpec = field(repr=False)
     others: Mapping[str, Design] = field(default_factory=dict, repr=False)
 
+    @property
+    def observed(self) -> NDArray[Any]:
+        """The response (n,) as a reader knows it: proportions of trials, names of categories."""
+        if self.trials is not None:
+            return self.y / self.trials
+        if self.categories:
+            return np.array(self.categories, dtype=object)[self.y.astype(np.intp)]
+        return self.y
+
 
 def build_design(
     formula: str,

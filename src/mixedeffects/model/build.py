@@ -172,7 +172,9 @@ def _check_switches(reml: Any, progress: Any) -> None:
 
 def _known_matrices(formulas: Sequence[str], data: Any, caller: Any) -> dict[str, Any] | None:
     """Relationship matrices that the formula names: entries of a dict, else the caller's."""
-    parsed = [parse_formula(f if i == 0 else f"y {f}") for i, f in enumerate(formulas)]
+    main, *others = formulas
+    parsed = [parse_formula(main)]
+    parsed += [parse_formula(f"y ~ {str(text).strip().removeprefix('~')}") for text in others]
     names = {t.argument for p in parsed for t in p.random if t.argument is not None}
     found = {}
     for name in names:

@@ -10,34 +10,45 @@ from typing import Any
 import numpy as np
 
 from mixedeffects.effects.random import correlations
-from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
-from mixedeffects.formula.design import Design
+from mixedeffects.fitting.estimates import RandomTermEstimate
+from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.inference.wald import coefficient_table
+from mixedeffects.show.general_summary import one_sided
 
 __all__ = ["as_record"]
 
 
 def as_record(
-    design: Design, estimates: Estimates, freedom: AbstractFreedom, level: float = 0.95
+    fit: Fit | GeneralFit, freedom: AbstractFreedom, level: float = 0.95
 ) -> dict[str, Any]:
     """Everything estimated, as dicts, lists, numbers and text; None where there is no number."""
+    design, estimates = fit.design, fit.estimates
     coefficients = coefficient_table(estimates, freedom, level)
     table = {key: _plain(column) for key, column in coefficients.items()}
     rows = zip(*table.values(), strict=True)
     scalars = ("reml", "nobs", "loglik", "objective", "aic", "bic", "df_resid", "sigma")
     record = {
         "formula": design.formula,
-        "family": "gaussian",
+        "family": fit.family.name,
+        "link": fit.family.link,
+        "others": {name: one_sided(own) for name, own in design.others.items()},
+        "quadrature": None if isinstance(fit, Fit) else fit.quadrature,
         **{name: getattr(estimates, name) for name in scalars},
         "n_rows": design.n_rows,
         "dropped": dict(design.dropped),
+        "categories": design.categories,
         "groups": {term.group: len(term.levels) for term in estimates.terms},
         "df": freedom.name,
         "level": level,
         "fixed": [dict(zip(table, row, strict=True)) for row in rows],
         "vcov": estimates.vcov,
         "aliased": estimates.aliased,
+        "components": [
+            {"name": c.name, "terms": c.x_names, "vcov": c.vcov, "aliased": c.aliased}
+            for c in estimates.components
+        ],
         "random": [_random(term) for term in estimates.terms],
         "theta": [
             {"name": name, "value": value}
@@ -56,6 +67,7 @@ def as_record(
 
 def _random(term: RandomTermEstimate) -> dict[str, Any]:
     return {
+        "component": term.component,
         "term": term.label,
         "group": term.group,
         "structure": term.structure,
