@@ -54,13 +54,16 @@ def _raw() -> dict[str, dict[str, Any]]:
 def cases(kind: str | None = None) -> tuple[str, ...]:
     """Ids of the cases of a kind, or of all.
 
-    ``"lmm"`` (lme4), ``"glmmTMB"`` and ``"nlme"`` are Gaussian; ``"general"`` has the others.
+    ``"lmm"`` (lme4), ``"glmmTMB"`` and ``"nlme"`` are Gaussian; ``"general"`` has the others,
+    ``"quadrature"`` those with more than one node.
     """
     return tuple(id_ for id_, raw in _raw().items() if kind in (None, _kind(raw["model"])))
 
 
 def _kind(model: dict[str, Any]) -> str:
     kind = model["kind"]
+    if model.get("nAGQ", 1) > 1:
+        return "quadrature"
     plain = model.get("family", "gaussian") == "gaussian" and model.get("link") != "log"
     if kind in ("glmm", "clmm") or not plain or model.get("dispformula", "~1") != "~1":
         return "general"
