@@ -84,6 +84,10 @@ class Axes:
             for term, rotation in zip(self.terms, self._rotations, strict=True)
         ]
 
+    def rotation(self, number: int) -> Floats:
+        """Q (k, k) in a term's T = Q T̃."""
+        return self._rotations[number]
+
     def flat(self, factors: Sequence[Floats]) -> Floats:
         """The terms' T inside those of their grouping factors, concatenated."""
         flat = np.zeros(self._length)

@@ -39,6 +39,13 @@ class GeneralConditional:
             self._objective(self._psi)
         self._factors = self._objective.axes.factors(self._psi[: problem.n_parameters])
 
+    def term_factor(self, number: int) -> tuple[Floats, Floats]:
+        """T (k, k) of a term and ∂T/∂θ (m, k, k), θ along the axes of the covariance of ψ̂."""
+        term = self.problem.terms[number]
+        jacobian = term.covariance.jacobian(self._psi[term.parameters])
+        moved: Floats = self._objective.axes.rotation(number) @ jacobian
+        return self._factors[number], moved
+
     def level_covariances(self, number: int) -> Floats:
         """Cov(b − b̂ | ψ, y) of each level of a term, (L, k, k), in the user's columns."""
         term = self.problem.terms[number]

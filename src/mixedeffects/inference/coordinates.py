@@ -8,6 +8,7 @@ here, so that a profile may begin or end there.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +20,7 @@ from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.covariance.jets import Jet, variables
 from mixedeffects.covariance.scaled import AbstractScaledCorrelation
 from mixedeffects.fitting.lmm import Objective
+from mixedeffects.fitting.problem import Term
 from mixedeffects.inference.parameters import Parameter
 
 Floats = NDArray[np.float64]
@@ -237,14 +239,31 @@ def coordinates(parameter: Parameter, objective: Objective) -> AbstractCoordinat
     lower = np.concatenate([*(t.covariance.lower for t in problem.terms), [-np.inf]])
     if parameter.kind == "sigma":
         return ResidualDeviation(m, -np.inf, np.inf, lower, problem.scale)
-    term = problem.terms[parameter.number]
+
+    def deviation(position: int, low: float, high: float, lower: Floats, unit: float) -> Deviation:
+        return Deviation(position, low, high, lower, problem.scale * unit)
+
+    return of_term(parameter, problem.terms, objective.orient, lower, deviation)
+
+
+def of_term(
+    parameter: Parameter,
+    terms: Sequence[Term],
+    orient: Callable[[int, Floats], None],
+    lower: Floats,
+    deviation: Callable[[int, float, float, Floats, float], AbstractCoordinates],
+) -> AbstractCoordinates:
+    """Coordinates for a standard deviation, made by ``deviation``, or a correlation.
+
+    ``orient`` turns the axes of a free term to it; ``lower``, the bounds of y.
+    """
+    term = terms[parameter.number]
     if term.covariance.closure == "affine":
         rows = np.linalg.inv(term.map)[list(parameter.columns)].T
         axes, triangle = _axes(cast(Floats, rows))
-        objective.orient(parameter.number, axes)
+        orient(parameter.number, axes)
         if parameter.kind == "sd":
-            unit = problem.scale * triangle[0, 0]
-            return Deviation(term.first, 0.0, np.inf, lower, unit)
+            return deviation(term.first, 0.0, np.inf, lower, float(triangle[0, 0]))
         lower[term.first : term.first + 2] = 0.0
         position = term.first + term.covariance.n_columns
         quarter = 0.5 * np.pi
@@ -252,8 +271,8 @@ def coordinates(parameter: Parameter, objective: Objective) -> AbstractCoordinat
     assert parameter.position is not None
     position = term.first + parameter.position
     if parameter.kind == "sd":
-        unit = problem.scale / term.map[parameter.columns * 2]
-        return Deviation(position, 0.0, np.inf, lower, unit)
+        unit = float(1.0 / term.map[parameter.columns * 2])
+        return deviation(position, 0.0, np.inf, lower, unit)
     assert isinstance(term.covariance, AbstractScaledCorrelation)
     lag = parameter.columns[1]
     if lag > 1:

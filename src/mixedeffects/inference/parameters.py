@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.errors import ModelError, suggestion
-from mixedeffects.fitting.estimates import RandomTermEstimate
+from mixedeffects.fitting.estimates import ComponentEstimate, RandomTermEstimate
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 
 Floats = NDArray[np.float64]
+AnyFit = Fit | GeneralFit
 Kind = Literal["fixed", "sd", "corr", "sigma"]
 
 
@@ -26,7 +28,8 @@ class Parameter:
     Attributes
     ----------
     name : str
-        ``Days``, ``sd(Days | Subject)``, ``corr(Intercept, Days | Subject)``, ``sigma``.
+        ``Days``, ``sd(Days | Subject)``, ``corr(Intercept, Days | Subject)``, ``sigma``; after
+        ``zero_inflation: `` where it belongs to that predictor.
     kind : {"fixed", "sd", "corr", "sigma"}
     group : str or None
         Grouping variable, ``Residual`` for σ, None for a coefficient.
@@ -38,6 +41,8 @@ class Parameter:
         Columns of the random term that show it: (i,) or (i, j).
     position : int or None
         Its place in θ of its term, where it is one of θ.
+    component : str
+        The linear predictor that it belongs to.
     """
 
     name: str
@@ -48,19 +53,37 @@ class Parameter:
     number: int = 0
     columns: tuple[int, ...] = ()
     position: int | None = None
+    component: str = "conditional"
 
 
-def natural_parameters(fit: Fit) -> tuple[Parameter, ...]:
+def natural_parameters(fit: AnyFit) -> tuple[Parameter, ...]:
     """All of a fit: coefficients, deviations and correlations term by term, then σ."""
     found = [
-        Parameter(name, "fixed", None, name, None, j)
-        for j, name in enumerate(fit.estimates.x_names)
+        Parameter(name, "fixed", None, name, None, j, component=own.name)
+        for own in fit.estimates.components
+        for j, name in enumerate(own.x_names)
     ]
     terms = zip(fit.problem.terms, fit.estimates.terms, strict=True)
     for number, (term, names) in enumerate(terms):
         of_term = _free if term.covariance.closure == "affine" else _structured
-        found += of_term(number, names, term.covariance)
-    return (*found, Parameter("sigma", "sigma", "Residual", None, None))
+        parameters = of_term(number, names, term.covariance)
+        found += [replace(p, component=names.component) for p in parameters]
+    if has_sigma(fit):
+        found.append(Parameter("sigma", "sigma", "Residual", None, None))
+    return tuple(
+        p if p.component == "conditional" else replace(p, name=f"{p.component}: {p.name}")
+        for p in found
+    )
+
+
+def has_sigma(fit: AnyFit) -> bool:
+    """Whether one dispersion is that of all rows."""
+    if isinstance(fit, Fit):
+        return True
+    return any(
+        own.name == "dispersion" and own.x_names == ("Intercept",)
+        for own in fit.estimates.components
+    )
 
 
 def chosen(known: Sequence[Parameter], names: str | Sequence[str] | None) -> tuple[Parameter, ...]:
@@ -85,8 +108,10 @@ def chosen(known: Sequence[Parameter], names: str | Sequence[str] | None) -> tup
 
 
 def identification(parameters: Sequence[Parameter]) -> dict[str, list[Any]]:
-    """Columns ``term kind group term1 term2``."""
-    return {
+    """Columns ``term kind group term1 term2``, after ``component`` where there are several."""
+    components = [p.component for p in parameters]
+    several = any(c != "conditional" for c in components)
+    return ({"component": components} if several else {}) | {
         "term": [p.name for p in parameters],
         "kind": [p.kind for p in parameters],
         "group": [p.group for p in parameters],
@@ -95,44 +120,57 @@ def identification(parameters: Sequence[Parameter]) -> dict[str, list[Any]]:
     }
 
 
-def natural_value(fit: Fit, parameter: Parameter) -> float:
+def natural_value(fit: AnyFit, parameter: Parameter) -> float:
     """The fit's estimate; NaN for a correlation of what does not vary."""
-    return (
-        float(fit.estimates.beta[parameter.number])
-        if parameter.kind == "fixed"
-        else (variance_parameter(fit, parameter)[0])
-    )
+    if parameter.kind == "fixed":
+        return float(component_of(fit, parameter.component).beta[parameter.number])
+    return variance_parameter(fit, parameter)[0]
 
 
-def variance_parameter(fit: Fit, parameter: Parameter) -> tuple[float, Floats]:
+def component_of(fit: AnyFit, name: str) -> ComponentEstimate:
+    """The coefficients of a linear predictor."""
+    return next(own for own in fit.estimates.components if own.name == name)
+
+
+def variance_parameter(fit: AnyFit, parameter: Parameter) -> tuple[float, Floats]:
     """A deviation or correlation with the slopes, by standardized θ, of log ψ/σ or ψ.
 
     The deviations' logarithm less that of σ, the correlations themselves; NaN where that is
-    not defined.
+    not defined.  Of a generalized fit there is no σ, and θ is along the axes of its factor.
     """
-    m, sigma = fit.problem.n_parameters, fit.estimates.sigma
-    slopes = np.zeros(m)
+    slopes = np.zeros(fit.problem.n_parameters)
     if parameter.kind == "sigma":
-        return sigma, slopes
+        return fit.estimates.sigma, slopes
     term = fit.problem.terms[parameter.number]
     own = fit.solution.optimum.theta[term.parameters]
     if parameter.kind == "corr" and isinstance(term.covariance, Autoregressive):
         slopes[term.first + 1] = np.cos(own[1])
         return float(np.sin(own[1])), slopes
     rows = np.linalg.inv(term.map)[list(parameter.columns)]
-    effects = rows @ term.covariance.factor(own)
-    moved = rows @ term.covariance.jacobian(own)
+    factor, moved = term.covariance.factor(own), term.covariance.jacobian(own)
+    deviation = parameter.kind == "sd"
+    value, by_own = variance_function(rows @ factor, rows @ moved, deviation)
+    if isinstance(fit, GeneralFit):
+        turned, moved = fit.factor.term_factor(parameter.number)
+        _, by_own = variance_function(rows @ turned, rows @ moved, deviation)
+    slopes[term.parameters] = by_own
+    return (fit.estimates.unit * value if deviation else value), slopes
+
+
+def variance_function(effects: Floats, moved: Floats, deviation: bool) -> tuple[float, Floats]:
+    """Norm of a row, or cosine between two, of a factor; slopes of its logarithm, or of itself.
+
+    ``effects`` (1 or 2, k) the rows, ``moved`` (m, 1 or 2, k) their derivatives.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         sizes = np.sqrt((effects**2).sum(axis=1))
         by_log = (effects * moved).sum(axis=2) / sizes**2
-        if parameter.kind == "sd":
-            slopes[term.parameters] = by_log[:, 0]
-            return float(sigma * sizes[0]), slopes
+        if deviation:
+            return float(sizes[0]), by_log[:, 0]
         product = effects / sizes[:, None]
         correlation = float(np.clip(product[0] @ product[1], -1.0, 1.0))
         cross = (moved[:, 0] @ effects[1] + moved[:, 1] @ effects[0]) / sizes.prod()
-        slopes[term.parameters] = cross - correlation * by_log.sum(axis=1)
-    return correlation, slopes
+        return correlation, cross - correlation * by_log.sum(axis=1)
 
 
 def _free(

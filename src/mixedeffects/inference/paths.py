@@ -13,8 +13,8 @@ from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.optimize import Evaluation, Optimum, minimize, unknown_evaluation
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
-from mixedeffects.inference.coordinates import coordinates
 from mixedeffects.inference.parameters import Parameter
+from mixedeffects.inference.surfaces import AbstractSurface
 
 Floats = NDArray[np.float64]
 
@@ -56,8 +56,8 @@ class AbstractPath(ABC):
         """The parameter in the user's units."""
 
     @abstractmethod
-    def theta(self, point: ProfilePoint) -> Floats:
-        """Standardized θ (m,) of a point, from which a fit may start."""
+    def start(self, point: ProfilePoint) -> Floats:
+        """From where a fit may start, at a point."""
 
     @abstractmethod
     def at(self, t: float, near: ProfilePoint) -> ProfilePoint:
@@ -65,24 +65,22 @@ class AbstractPath(ABC):
 
 
 class CoordinatePath(AbstractPath):
-    """The profile of σ, of a standard deviation or of a correlation.
+    """The profile of a parameter that is a coordinate of a likelihood's surface.
 
-    A correlation means nothing where a standard deviation of ``voiding`` is zero: its profile
-    lies nowhere above what the likelihood is there.
+    A correlation means nothing where a standard deviation is zero: its profile lies nowhere above
+    what the likelihood is there, on the ``voiding`` paths.
     """
 
     def __init__(
         self,
-        problem: Problem,
-        solution: Solution,
+        surface: AbstractSurface,
         parameter: Parameter,
-        voiding: Sequence[Parameter] = (),
+        voiding: Sequence[CoordinatePath] = (),
     ) -> None:
-        self._objective = Objective(problem)
+        self._surface = surface
         self._at: tuple[float, Floats, Evaluation] | None = None
-        self._coordinates = coordinates(parameter, self._objective)
-        theta = self._objective.along_axes(solution.optimum.theta)
-        x, t = self._coordinates.split(np.append(theta, np.log(solution.sigma)))
+        self._coordinates = surface.coordinates(parameter)
+        x, t = self._coordinates.split(surface.optimum())
         self.low, self.high = self._coordinates.low, self._coordinates.high
         self._lower = self._coordinates.bounds
         hessian, tangent = self._whole(x, t).hessian, np.zeros(len(x))
@@ -90,28 +88,26 @@ class CoordinatePath(AbstractPath):
         if np.all(np.isfinite(hessian)):
             tangent = _tangent(hessian)
             self.curvature = float(hessian[-1, -1] + hessian[-1, :-1] @ tangent)
-        self.best = ProfilePoint(t, solution.optimum.value, 0.0, x, tangent)
-        without = (CoordinatePath(problem, solution, other).at_zero() for other in voiding)
+        self.best = ProfilePoint(t, surface.value, 0.0, x, tangent)
+        without = (other.at_zero() for other in voiding)
         self._void = min(without, key=lambda point: point[0], default=None)
 
     def value_of(self, t: float) -> float:
         return self._coordinates.value(t)
 
     def at_zero(self) -> tuple[float, Floats]:
-        """The profile at t = 0, with plain y = (θ, log σ) there."""
+        """The profile at t = 0, with plain y there."""
         point = self.at(0.0, self.best)
-        y = self._coordinates.join(point.x, 0.0)
-        return point.value, np.append(self._objective.plain(y[:-1]), y[-1])
+        return point.value, self._surface.plain(self._coordinates.join(point.x, 0.0))
 
-    def theta(self, point: ProfilePoint) -> Floats:
-        y = self._coordinates.join(point.x, point.t)
-        return self._objective.plain(y[:-1])
+    def start(self, point: ProfilePoint) -> Floats:
+        return self._surface.start(self._coordinates.join(point.x, point.t))
 
     def at(self, t: float, near: ProfilePoint) -> ProfilePoint:
         optimum = _minimize(lambda x: _nuisance(self._whole(x, t)), t, near, self._lower)
         if self._void is not None and (optimum is None or self._void[0] <= optimum.value):
             value, y = self._void
-            x, _ = self._coordinates.split(np.append(self._objective.along_axes(y[:-1]), y[-1]))
+            x, _ = self._coordinates.split(self._surface.along(y))
             return ProfilePoint(t, value, 0.0, x, np.zeros(len(x)))
         if optimum is None:
             return replace(near, t=t, value=np.inf)
@@ -132,7 +128,7 @@ class CoordinatePath(AbstractPath):
         jacobian = self._coordinates.jacobian(x, t)
         if not np.all(np.isfinite(jacobian)):
             return unknown_evaluation(np.inf, len(y))
-        here = self._objective.unprofiled(y[:-1], y[-1])
+        here = self._surface.evaluate(y)
         if not np.isfinite(here.value):
             return here
         hessian = jacobian.T @ here.hessian @ jacobian
@@ -176,7 +172,7 @@ class CoefficientPath(AbstractPath):
     def value_of(self, t: float) -> float:
         return self._origin + self._unit * t
 
-    def theta(self, point: ProfilePoint) -> Floats:
+    def start(self, point: ProfilePoint) -> Floats:
         return point.x[:-1]
 
     def at(self, t: float, near: ProfilePoint) -> ProfilePoint:
@@ -257,14 +253,12 @@ def _tangent(hessian: Floats) -> Floats:
     return tangent
 
 
-def path(
-    problem: Problem, solution: Solution, parameter: Parameter, all_of: Sequence[Parameter]
-) -> AbstractPath:
-    """The path of a parameter, one of ``all_of`` the model's, through the optimum."""
-    if parameter.kind == "fixed":
-        return CoefficientPath(problem, solution, parameter)
+def coordinate_path(
+    surface: Callable[[], AbstractSurface], parameter: Parameter, all_of: Sequence[Parameter]
+) -> CoordinatePath:
+    """The path of a parameter, one of ``all_of`` the model's; ``surface`` makes a new surface."""
     voiding = [p for p in all_of if parameter.kind == "corr" and _voids(p, parameter)]
-    return CoordinatePath(problem, solution, parameter, voiding)
+    return CoordinatePath(surface(), parameter, [CoordinatePath(surface(), p) for p in voiding])
 
 
 def _voids(deviation: Parameter, correlation: Parameter) -> bool:

@@ -9,6 +9,7 @@ that of maximum likelihood: REML's depends on the columns of X and has no coeffi
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -18,10 +19,18 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general_solve import GeneralSolution, solve_general
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution, solve
-from mixedeffects.inference.parameters import Parameter, natural_parameters
-from mixedeffects.inference.paths import AbstractPath, ProfilePoint, path
+from mixedeffects.inference.parameters import AnyFit, Parameter, natural_parameters
+from mixedeffects.inference.paths import (
+    AbstractPath,
+    CoefficientPath,
+    ProfilePoint,
+    coordinate_path,
+)
+from mixedeffects.inference.surfaces import GaussianSurface, GeneralSurface
 
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")
@@ -40,11 +49,11 @@ RESTARTS = 3
 
 
 class LowerOptimumError(Exception):
-    """The profile of a parameter found a better optimum, at ``theta`` (m,)."""
+    """The profile of a parameter found a better optimum: a fit may start at ``start``."""
 
-    def __init__(self, theta: Floats) -> None:
+    def __init__(self, start: Floats) -> None:
         super().__init__("a profile lies below its optimum")
-        self.theta = theta
+        self.start = start
 
 
 def maximum_likelihood(fit: Fit) -> tuple[Problem, Solution]:
@@ -56,8 +65,68 @@ def maximum_likelihood(fit: Fit) -> tuple[Problem, Solution]:
     return problem, solve(problem, fit.solution.optimum.theta)
 
 
+class AbstractPaths(ABC):
+    """The paths of a model's parameters through its optimum by maximum likelihood."""
+
+    value: float
+
+    @abstractmethod
+    def path(self, parameter: Parameter) -> AbstractPath:
+        """That of one parameter."""
+
+    @abstractmethod
+    def solved(self, start: Floats) -> AbstractPaths:
+        """Those through the optimum that is found from elsewhere."""
+
+
+class LinearPaths(AbstractPaths):
+    """Those of a linear model."""
+
+    def __init__(
+        self, problem: Problem, solution: Solution, parameters: Sequence[Parameter]
+    ) -> None:
+        self._problem, self._solution, self._known = problem, solution, parameters
+        self.value = solution.optimum.value
+
+    def path(self, parameter: Parameter) -> AbstractPath:
+        if parameter.kind == "fixed":
+            return CoefficientPath(self._problem, self._solution, parameter)
+        return coordinate_path(
+            lambda: GaussianSurface(self._problem, self._solution), parameter, self._known
+        )
+
+    def solved(self, start: Floats) -> LinearPaths:
+        return LinearPaths(self._problem, solve(self._problem, start), self._known)
+
+
+class GeneralPaths(AbstractPaths):
+    """Those of a generalized model."""
+
+    def __init__(
+        self, problem: GeneralProblem, solution: GeneralSolution, parameters: Sequence[Parameter]
+    ) -> None:
+        self._problem, self._solution, self._known = problem, solution, parameters
+        self.value = solution.optimum.value
+
+    def path(self, parameter: Parameter) -> AbstractPath:
+        return coordinate_path(
+            lambda: GeneralSurface(self._problem, self._solution), parameter, self._known
+        )
+
+    def solved(self, start: Floats) -> GeneralPaths:
+        return GeneralPaths(self._problem, solve_general(self._problem, start), self._known)
+
+
+def paths_of(fit: AnyFit) -> AbstractPaths:
+    """The paths of a fit's parameters."""
+    known = natural_parameters(fit)
+    if isinstance(fit, Fit):
+        return LinearPaths(*maximum_likelihood(fit), known)
+    return GeneralPaths(fit.problem, fit.solution, known)
+
+
 def along_paths(
-    fit: Fit, parameters: Sequence[Parameter], ask: Callable[[AbstractPath], Result]
+    fit: AnyFit, parameters: Sequence[Parameter], ask: Callable[[AbstractPath], Result]
 ) -> list[Result]:
     """What ``ask`` says of the path of each parameter.
 
@@ -66,14 +135,14 @@ def along_paths(
     ModelError
         If one better optimum after another is found.
     """
-    (problem, solution), known = maximum_likelihood(fit), natural_parameters(fit)
+    paths = paths_of(fit)
     for _ in range(RESTARTS):
         try:
-            results = [ask(path(problem, solution, p, known)) for p in parameters]
+            results = [ask(paths.path(p)) for p in parameters]
         except LowerOptimumError as found:
-            solution = solve(problem, found.theta)
+            paths = paths.solved(found.start)
             continue
-        _report(fit, solution)
+        _report(fit, paths.value)
         return results
     raise ModelError(
         "The likelihood has several optima and profiles go from one to the next: no interval "
@@ -81,9 +150,9 @@ def along_paths(
     )
 
 
-def _report(fit: Fit, solution: Solution) -> None:
-    better = fit.solution.optimum.value - solution.optimum.value
-    if not fit.problem.reml and better > LOWER:
+def _report(fit: AnyFit, value: float) -> None:
+    better = fit.solution.optimum.value - value
+    if not fit.estimates.reml and better > LOWER:
         warnings.warn(
             f"The profile found parameters whose −2 log-likelihood lies {better:.3g} below that "
             "of the fit: the intervals are about them; fit again from another start.",
@@ -145,7 +214,7 @@ def zeta(way: AbstractPath, point: ProfilePoint) -> float:
     """
     excess = point.value - way.best.value
     if excess < -LOWER:
-        raise LowerOptimumError(way.theta(point))
+        raise LowerOptimumError(way.start(point))
     return float(np.sqrt(max(excess, 0.0)))
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.data.frames import make_table
-from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.intervals import interval_table, profile_intervals
-from mixedeffects.inference.parameters import Parameter, identification
+from mixedeffects.inference.parameters import AnyFit, Parameter, identification
 from mixedeffects.inference.paths import AbstractPath
 from mixedeffects.inference.profile import along_paths, first_step, following, zeta
 
@@ -55,7 +54,7 @@ class Profile:
     """
 
     curves: tuple[ProfileCurve, ...]
-    _fit: Fit = field(repr=False)
+    _fit: AnyFit = field(repr=False)
 
     def __repr__(self) -> str:
         names = ", ".join(curve.parameter.name for curve in self.curves)
@@ -79,7 +78,7 @@ class Profile:
         return make_table(interval_table(self._fit, parameters, limits), self._fit.design.frame)
 
 
-def profile_curves(fit: Fit, parameters: Sequence[Parameter]) -> Profile:
+def profile_curves(fit: AnyFit, parameters: Sequence[Parameter]) -> Profile:
     """Trace the profile of each parameter up to ζ = ±3 or its bound."""
     traced = along_paths(fit, parameters, _trace)
     curves = tuple(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.bootstrap import bootstrap_intervals
 from mixedeffects.inference.intervals import interval_table, profile_intervals, wald_intervals
 from mixedeffects.inference.parameters import chosen, natural_parameters
@@ -19,8 +18,6 @@ from mixedeffects.model.values import Values
 
 class Intervals(Values):
     """Wald, profile and bootstrap intervals."""
-
-    _fit: Fit
 
     def confint(
         self,
@@ -61,7 +58,10 @@ class Intervals(Values):
             then each random term's standard deviations and correlations, then ``sigma``. The
             term is unique (``"Days"``, ``"sd(Days | Subject)"``); kind is ``fixed``, ``sd``,
             ``corr`` or ``sigma``; group, term1 and term2 are those of ``varcorr()``. A
-            structure's common parameter has one row.
+            structure's common parameter has one row. Where the model has several linear
+            predictors ``component`` comes first, and the terms of all but the conditional one
+            begin with it: ``"zero_inflation: Intercept"``. ``sigma`` is then the dispersion that
+            all rows share, a function of its coefficient.
 
         Raises
         ------
