@@ -26,6 +26,23 @@ def add_levels(const int32_t[::1] codes, const double[:, ::1] left, const double
                     here[a * stride + b] += f * right[i, b]
 
 
+def add_rows(const int32_t[::1] codes, const double[:, ::1] left, const double[::1] right,
+             const int64_t[::1] starts, double[::1] out):
+    """out[starts[code] + a] += left[a]·right for each row."""
+    cdef int64_t n = codes.shape[0], i
+    cdef int k = left.shape[1], a
+    cdef double f
+    cdef double* here
+    if n == 0 or k == 0:
+        return
+    with nogil:
+        for i in range(n):
+            here = &out[starts[codes[i]]]
+            f = right[i]
+            for a in range(k):
+                here[a] += left[i, a] * f
+
+
 def add_pairs(const int64_t[::1] starts, const uint8_t[::1] flipped, const double[:, ::1] left,
               const double[:, ::1] right, const double[::1] weights, double[::1] out):
     """out[starts[i]:] += w·left·right' (k, l) of each row, or its transpose where flipped."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra._weighted import gather
 from mixedeffects.errors import ModelError
 from mixedeffects.families.base import Derivatives
 from mixedeffects.fitting.axes import Axes, Point
@@ -62,6 +63,15 @@ class Integral:
     pull: Floats | None
 
 
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Of the last evaluation, T (k, k) of each factor, Xβ + offset of each predictor, and W."""
+
+    roots: list[Floats]
+    fixed: list[Floats]
+    weights: dict[tuple[int, int], Floats]
+
+
 class LaplaceObjective:
     """−2 log-likelihood by Laplace as a function of ψ = (θ, β), standardized.
 
@@ -76,6 +86,7 @@ class LaplaceObjective:
         self.rows = WeightedFactor(problem)
         self._u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
         self._found = ROUGH
+        self._last: Last | None = None
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
@@ -99,8 +110,8 @@ class LaplaceObjective:
         m = self.problem.n_parameters
         theta, beta = psi[:m], psi[m:]
         factors = self.axes.factors(theta)
-        roots = self._roots(factors)
-        mode = self._mode(roots, beta)
+        roots, fixed = self._roots(factors), self._fixed(beta)
+        mode = self._mode(roots, fixed)
         if mode is None:
             return unknown_evaluation(np.inf, len(psi))
         weights = self._weights(mode.ell)
@@ -113,15 +124,15 @@ class LaplaceObjective:
         self._differentiate(integral, factors, roots, mode, weights)
         if informed:
             self._inform(theta, factors, roots, mode, weights)
+        self._last = Last(roots, fixed, weights)
         self._at = psi.copy()
         return self._express(psi)
 
     # -- the mode -------------------------------------------------------------------------
 
-    def _mode(self, roots: list[Floats], beta: Floats) -> Mode | None:
+    def _mode(self, roots: list[Floats], fixed: list[Floats]) -> Mode | None:
         """û by Newton with step halving, with third derivatives; None where it is not found."""
-        fixed = self._fixed(beta)
-        here = self._at_mode(self._u, fixed, roots, 2)
+        here = self._at_mode(self._foreseen(roots, fixed), fixed, roots, 2)
         if not np.isfinite(here.penalized):
             here = self._at_mode(np.zeros_like(self._u), fixed, roots, 2)
         for _ in range(STEPS):
@@ -140,6 +151,25 @@ class LaplaceObjective:
                 return there
             here = there
         return None
+
+    def _foreseen(self, roots: list[Floats], fixed: list[Floats]) -> Floats:
+        """The last û, moved along as the parameters did, to first order."""
+        last, self._last = self._last, None
+        if last is None:
+            return self._u
+        turns = [new - old for new, old in zip(roots, last.roots, strict=True)]
+        changes = self.rows.spread(self._u, turns)
+        ends: Rows = {a: np.zeros(self.problem.n_rows) for a in self.problem.curved}
+        for b, (new, old) in enumerate(zip(fixed, last.fixed, strict=True)):
+            change = new - old + changes.get(b, 0.0)
+            for a in self.problem.curved:
+                ends[a] -= _pair(last.weights, a, b) * change
+        right = self.rows.scale(self.rows.collect_one(ends), last.roots)
+        right = np.ascontiguousarray(right + self.rows.scale(self.rows.factor.s[:, None], turns))
+        self.rows.factor.forward(right)
+        self.rows.factor.backward(right)
+        foreseen: Floats = self._u + right[:, 0]
+        return foreseen
 
     def _length(
         self, step: Floats, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
@@ -237,8 +267,8 @@ class LaplaceObjective:
             slopes[a] = by_weight[a] + integral.slopes[a]
             for b in curved:
                 slopes[a] = slopes[a] - _pair(weights, a, b) * adjoint[b]
-        moment = rows.collect({a: slopes[a][:, None] for a in curved})[:, 0]
-        score = rows.collect({a: self._prior(ell.first[a])[:, None] for a in curved})[:, 0]
+        moment = rows.collect_one({a: slopes[a] for a in curved})[:, 0]
+        score = rows.collect_one({a: self._prior(ell.first[a]) for a in curved})[:, 0]
         traces = integral.traces + 0.5 * np.concatenate(
             [(moment[c].T @ mode.u[c] + score[c].T @ v[c]).ravel() for c in rows.columns]
         )
@@ -283,7 +313,7 @@ class LaplaceObjective:
 
     def _adjoint(self, by_weight: Rows, pull: Floats | None, roots: list[Floats]) -> Floats:
         """v = H⁻¹ times the integral's derivative by the modes."""
-        collected = self.rows.collect({a: r[:, None] for a, r in by_weight.items()})
+        collected = self.rows.collect_one(by_weight)
         right = np.ascontiguousarray(self.rows.scale(collected, roots))
         if pull is not None:
             right += pull
@@ -326,28 +356,27 @@ class LaplaceObjective:
         X'(W − WZΛH⁻¹Λ'Z'W)Zc with c = Σ̇s: half of what a linear model with these weights observes,
         as none of it is expected.
         """
-        rows, axes = self.rows, self.axes
-        mixed = np.zeros((len(axes.owner), self.problem.n_fixed))
+        problem, rows, axes = self.problem, self.rows, self.axes
+        mixed = np.zeros((len(axes.owner), problem.n_fixed))
+        moved: Rows = {a: np.zeros((problem.n_rows, len(mixed))) for a in problem.curved}
         for i, f in enumerate(axes.owner):
-            k = int(self.problem.plan.factor_size[f])
+            g, k = problem.groupings[f], int(problem.plan.factor_size[f])
             direction = axes.directions_of(np.array([i]), k).reshape(k, k)
-            columns = rows.columns[f]
-            c = np.zeros(len(rows.factor.s))
-            c[columns] = rows.factor.s[columns] @ direction
-            moved = rows.spread(c, [np.eye(len(T)) for T in roots])
-            ends: Rows = {}
-            for a in range(len(self.problem.predictors)):
-                total = sum(_pair(weights, a, b) * r for b, r in moved.items())
-                if np.ndim(total):
-                    ends[a] = np.asarray(total)
-            own = np.ascontiguousarray(
-                rows.scale(rows.collect({a: ends[a][:, None] for a in self.problem.curved}), roots)
-            )
-            rows.factor.forward(own)
-            for a, r in ends.items():
-                p = self.problem.predictors[a]
-                mixed[i, p.coefficients] = p.basis.columns.T @ r
-            mixed[i] -= right.T @ own[:, 0]
+            c = rows.factor.s[rows.columns[f]] @ direction
+            gather(g.codes, g.values, c, out := np.zeros(problem.n_rows))
+            moved[problem.predictor[f]][:, i] = out
+        ends: Rows = {}
+        for a, predictor in enumerate(problem.predictors):
+            ends[a] = np.zeros((problem.n_rows, len(mixed)))
+            for b, r in moved.items():
+                w = _pair(weights, a, b)
+                if np.ndim(w):
+                    ends[a] += np.asarray(w)[:, None] * r
+            mixed[:, predictor.coefficients] = ends[a].T @ predictor.basis.columns
+        own = rows.scale(rows.collect({a: ends[a] for a in problem.curved}), roots)
+        own = np.ascontiguousarray(own)
+        rows.factor.forward(own)
+        mixed -= own.T @ right
         return mixed
 
     def _express(self, psi: Floats) -> Evaluation:
@@ -394,7 +423,7 @@ class LaplaceObjective:
         """
         m = self.problem.n_parameters
         roots = self._roots(self.axes.factors(psi[:m]))
-        mode = self._mode(roots, psi[m:])
+        mode = self._mode(roots, self._fixed(psi[m:]))
         if mode is None:
             raise ModelError(
                 "The most likely random effects were not found at these parameters: the "
@@ -415,6 +444,7 @@ class LaplaceObjective:
 
     def _turn(self, psi: Floats, upright: bool) -> tuple[Floats, Evaluation]:
         m = self.problem.n_parameters
+        self._last = None
         theta, self._point = self.axes.turn(self._known_point(psi), psi[:m], upright)
         self._at = np.concatenate([theta, psi[m:]])
         return self._at, self._express(self._at)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra._weighted import add_levels, add_pairs, gather
+from mixedeffects.algebra._weighted import add_levels, add_pairs, add_rows, gather
 from mixedeffects.algebra.cholesky import ArrangedProducts, BlockFactor, columns_of
 from mixedeffects.fitting.general import GeneralProblem
 
@@ -32,6 +32,7 @@ class WeightedFactor:
         self._squares = [plan.square[p] for p in plan.position]
         self._offsets = [plan.offset[p] for p in plan.position]
         self._pairs = _pair_places(problem)
+        self._ones = np.ones(problem.n_rows)
         self.products = ArrangedProducts(
             diagonal=np.zeros(plan.square[-1]),
             blocks=np.zeros(plan.block_value[-1]),
@@ -61,15 +62,21 @@ class WeightedFactor:
 
     def respond(self, rows: Mapping[int, Floats]) -> None:
         """Set the border to Z'r for r (n,) by predictor."""
-        self.products.border[:] = self.collect({a: r[:, None] for a, r in rows.items()})[:, 0]
+        self.products.border[:] = self.collect_one(rows)[:, 0]
+
+    def collect_one(self, rows: Mapping[int, Floats]) -> Floats:
+        """Z'r (q, 1) for r (n,) by predictor."""
+        out = np.zeros(int(self.plan.offset[-1]))
+        for g, a, offsets in zip(self.groupings, self.predictor, self._offsets, strict=True):
+            add_rows(g.codes, g.values, np.ascontiguousarray(rows[a]), offsets, out)
+        return out[:, None]
 
     def collect(self, rows: Mapping[int, Floats]) -> Floats:
         """Z'r (q, m) for r (n, m) by predictor."""
         m = next(iter(rows.values())).shape[1]
         out = np.zeros(int(self.plan.offset[-1]) * m)
-        ones = np.ones(len(self.groupings[0].codes))
         for g, a, offsets in zip(self.groupings, self.predictor, self._offsets, strict=True):
-            add_levels(g.codes, g.values, rows[a], ones, offsets * m, m, out)
+            add_levels(g.codes, g.values, rows[a], self._ones, offsets * m, m, out)
         return out.reshape(-1, m)
 
     def spread(self, u: Floats, roots: Sequence[Floats]) -> dict[int, Floats]:
