@@ -122,6 +122,7 @@ class GeneralConditional:
             down[i] -= step
             (_, above), (_, below) = self._objective.modes(up), self._objective.modes(down)
             columns.append((above - below) / (2.0 * step))
+        self._objective(self._psi)  # the factor goes back to where it was
         b = (
             np.stack(columns, axis=-1)
             if columns
