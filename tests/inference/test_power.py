@@ -198,6 +198,14 @@ def test_a_test_of_ones_own(sleep):
     assert "slope(fit)" in repr(own)
 
 
+def test_names_with_a_bar_are_no_random_terms():
+    data = arms().assign(t=lambda d: np.where(d["t"] > 0, "b|c", "a"))
+    fit = me.fit("y ~ t + (1 | g)", data)
+    found = me.power(fit, "t[T.b|c] = 0", 3, seed=1)
+    assert found.test == "t[T.b|c] = 0 (satterthwaite)"
+    assert "likelihood ratio" in repr(me.power(fit, "(1 | g)", 3, seed=1))
+
+
 # -- numbers that do not depend on how they are made -----------------------------------------------
 
 

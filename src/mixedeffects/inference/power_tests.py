@@ -302,7 +302,7 @@ def power_test(fit: Fit, test: Any, method: Method, freedom: AbstractFreedom) ->
     FormulaError, ModelError
         If there is no such term or coefficient, or the likelihood ratio has no smaller model.
     """
-    if isinstance(test, str) and "|" in test:
+    if is_random(fit, test):
         return _random_test(fit, test)
     asked = linear_test(fit, freedom, test).hypotheses
     if method == "wald":
@@ -314,6 +314,14 @@ def power_test(fit: Fit, test: Any, method: Method, freedom: AbstractFreedom) ->
         )
     columns = sorted(int(fit.estimates.kept[j]) for j in np.flatnonzero(asked.L.any(axis=0)))
     return RatioTest(", ".join(fit.design.x_names[j] for j in columns), tuple(columns))
+
+
+def is_random(fit: Fit, test: Any) -> bool:
+    """Whether a text is about a random term; levels in names of coefficients may have a ``|``."""
+    if not isinstance(test, str) or "|" not in test:
+        return False
+    known = {_bare(r.term) for r in reductions(fit.design)}
+    return _bare(test) in known or not any("|" in name for name in fit.design.x_names)
 
 
 def _random_test(fit: Fit, test: str) -> RandomTest:

@@ -13,6 +13,7 @@ from mixedeffects.inference.power_designs import sizes_of, with_parameters
 from mixedeffects.inference.power_tests import (
     AbstractPowerTest,
     OwnTest,
+    is_random,
     p_value_of,
     power_test,
 )
@@ -158,7 +159,7 @@ def power(
 
 def _asked(fit: LinearFit, test: Any, method: str | None, df: str | None) -> AbstractPowerTest:
     """The test, and whether method and df belong to it."""
-    own, random = callable(test), isinstance(test, str) and "|" in test
+    own, random = callable(test), is_random(fit._fit, test)
     if method is not None and (own or (random and method == "wald")):
         raise ModelError(f"method={method!r} belongs to tests of coefficients: leave it out.")
     if df is not None and (own or random or method == "lrt"):
