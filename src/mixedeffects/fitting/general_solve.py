@@ -18,9 +18,8 @@ from mixedeffects.fitting.boundary import (
 )
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
-from mixedeffects.fitting.laplace import LaplaceObjective
 from mixedeffects.fitting.optimize import Evaluation, Optimum
-from mixedeffects.fitting.quadrature import objective_of
+from mixedeffects.fitting.plain import GeneralObjective, general_objective
 from mixedeffects.fitting.solve import SMALL, search
 
 Floats = NDArray[np.float64]
@@ -28,7 +27,7 @@ OnStep = Callable[[int, float], None]
 
 # Step of the forward differences of the gradient, in standard errors: its share is what they
 # err by; the gradient's own rounding, divided by it, is less.
-STEP = 1e-4
+STEP = 2e-6
 # Curvature below this share of the largest, each parameter in its own standard errors, is none.
 FLAT = 1e-10
 
@@ -61,15 +60,15 @@ def solve_general(
 
     ``start`` is standardized: θ alone, or ψ = (θ, β).
     """
-    objective = objective_of(problem)
+    objective = general_objective(problem)
     if start is None:
-        start = np.concatenate([t.covariance.start() for t in problem.terms])
+        start = np.concatenate([np.empty(0), *(t.covariance.start() for t in problem.terms)])
     if len(start) == problem.n_parameters:
         start = np.concatenate([start, start_of_fixed(problem)])
     return general_solution_at(objective, search(objective, start, on_step))
 
 
-def general_solution_at(objective: LaplaceObjective, optimum: Optimum) -> GeneralSolution:
+def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> GeneralSolution:
     """The conditional estimates at an optimum, and what certifies it."""
     problem = objective.problem
     psi, m = optimum.theta, problem.n_parameters
@@ -103,7 +102,7 @@ def general_solution_at(objective: LaplaceObjective, optimum: Optimum) -> Genera
     )
 
 
-def differenced_hessian(objective: LaplaceObjective, psi: Floats, here: Evaluation) -> Floats:
+def differenced_hessian(objective: GeneralObjective, psi: Floats, here: Evaluation) -> Floats:
     """The Hessian (m + p, m + p) by forward differences of the exact gradient."""
     sizes = np.sqrt(2.0 / np.maximum(np.abs(np.diagonal(here.hessian)), 2e-4))
     hessian = np.empty_like(here.hessian)

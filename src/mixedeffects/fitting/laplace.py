@@ -87,6 +87,7 @@ class LaplaceObjective:
         self._u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
         self._found = ROUGH
         self._last: Last | None = None
+        self._held: Mode | None = None
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
@@ -112,11 +113,9 @@ class LaplaceObjective:
         factors = self.axes.factors(theta)
         roots, fixed = self._roots(factors), self._fixed(beta)
         mode = self._mode(roots, fixed)
-        if mode is None:
+        if mode is None or not self._factored(roots, mode):
             return unknown_evaluation(np.inf, len(psi))
         weights = self._weights(mode.ell)
-        if not self._factorize(roots, mode, weights):
-            return unknown_evaluation(np.inf, len(psi))
         self._u = mode.u
         integral = self._integrate(roots, mode)
         if not np.isfinite(integral.value):
@@ -132,10 +131,11 @@ class LaplaceObjective:
 
     def _mode(self, roots: list[Floats], fixed: list[Floats]) -> Mode | None:
         """û by Newton with step halving, with third derivatives; None where it is not found."""
-        here = self._at_mode(self._foreseen(roots, fixed), fixed, roots, 2)
+        fine = self._found == FINE
+        here = self._at_mode(self._foreseen(roots, fixed), fixed, roots, 3 if fine else 2)
         if not np.isfinite(here.penalized):
-            here = self._at_mode(np.zeros_like(self._u), fixed, roots, 2)
-        for _ in range(STEPS):
+            here = self._at_mode(np.zeros_like(self._u), fixed, roots, 3 if fine else 2)
+        for number in range(STEPS):
             weights = self._weights(here.ell)
             if not self._factorize(roots, here, weights):
                 weights = {k: np.maximum(w, 0.0) * (k[0] == k[1]) for k, w in weights.items()}
@@ -143,6 +143,8 @@ class LaplaceObjective:
                     return None
             step = self.rows.factor.u - here.u
             bound, limit = float(step @ step), self._found**2 * len(step)
+            if fine and number == 0 and bound < FINE**4 * len(step):
+                return here  # as near as a step from FINE would bring it
             last = bound < limit and self._length(step, weights, roots) < limit
             there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
@@ -151,6 +153,10 @@ class LaplaceObjective:
                 return there
             here = there
         return None
+
+    def _factored(self, roots: list[Floats], mode: Mode) -> bool:
+        """H at a mode, if it is not what was factored last."""
+        return self._held is mode or self._factorize(roots, mode, self._weights(mode.ell))
 
     def _foreseen(self, roots: list[Floats], fixed: list[Floats]) -> Floats:
         """The last û, moved along as the parameters did, to first order."""
@@ -219,9 +225,11 @@ class LaplaceObjective:
             for b in curved:
                 ends[a] = ends[a] + _pair(weights, a, b) * here.shift[b]
         rows.respond(ends)
+        self._held = None
         if rows.factor.factorize(self._flat(roots)) != 0:
             return False
         rows.factor.solve()
+        self._held = here
         return True
 
     def _roots(self, factors: list[Floats]) -> list[Floats]:
