@@ -49,7 +49,7 @@ def general_estimate(
         kept=components[0].kept,
         aliased=components[0].aliased,
         sigma=_sigma(components, family),
-        theta=np.concatenate([t.theta for t in terms]),
+        theta=np.concatenate([np.empty(0), *(t.theta for t in terms)]),
         theta_names=tuple(f"{t.group}.{name}" for t in terms for name in t.theta_names),
         terms=terms,
         loglik=-0.5 * objective,

@@ -89,10 +89,23 @@ def fit_general(
 
 def refit_general(fit: GeneralFit, y: Any) -> GeneralFit:
     """The same model of another response: nobs values, or one for each row of the data."""
-    design = replace(fit.design, y=checked_response(fit.design, y))
-    problem = replace(fit.problem, response=same_categories(fit, _response(design, fit.family)))
-    start = fit.solution.optimum.theta
-    return completed_general(design, fit.family, problem, solve_general(problem, start))
+    y = checked_response(fit.design, y)
+    problem = problem_with_response(fit, y)
+    solution = solve_general(problem, fit.solution.optimum.theta)
+    return completed_general(replace(fit.design, y=y), fit.family, problem, solution)
+
+
+def problem_with_response(fit: GeneralFit, y: Floats) -> GeneralProblem:
+    """The problem of another response (nobs,).
+
+    Raises
+    ------
+    DataError, ModelError
+        If the family cannot have produced it, or it lacks what the model needs.
+    """
+    response = _response(replace(fit.design, y=y), fit.family)
+    check_zeros(fit.family, response, fit.design.response)
+    return replace(fit.problem, response=same_categories(fit, response))
 
 
 def same_categories(fit: GeneralFit, response: Response) -> Response:

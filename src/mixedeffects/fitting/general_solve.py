@@ -20,6 +20,7 @@ from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
 from mixedeffects.fitting.optimize import Evaluation, Optimum
 from mixedeffects.fitting.plain import GeneralObjective, general_objective
+from mixedeffects.fitting.plain import GeneralObjective, general_objective
 from mixedeffects.fitting.solve import SMALL, search
 
 Floats = NDArray[np.float64]
@@ -88,9 +89,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         objective.upright(along)
     principal = Evaluation(here.value, here.gradient[used], hessian[inner], hessian[inner])
     return GeneralSolution(
-        optimum=replace(
-            optimum, value=plain.value, gradient=plain.gradient, hessian=hessian
-        ),
+        optimum=replace(optimum, value=plain.value, gradient=plain.gradient, hessian=hessian),
         beta=psi[m:],
         u=u,
         b=b,

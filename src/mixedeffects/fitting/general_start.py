@@ -19,7 +19,7 @@ EVALUATIONS = 30
 def start_of_fixed(problem: GeneralProblem) -> Floats:
     """β (p,) of all predictors, about the maximum likelihood without random effects."""
     return minimize(
-        lambda beta: _evaluate(problem, beta),
+        lambda beta: likelihood(problem, beta),
         _first_guess(problem),
         tolerance=ROUGH,
         max_evaluations=EVALUATIONS,
@@ -45,7 +45,7 @@ def _first_guess(problem: GeneralProblem) -> Floats:
     return beta
 
 
-def _evaluate(problem: GeneralProblem, beta: Floats) -> Evaluation:
+def likelihood(problem: GeneralProblem, beta: Floats) -> Evaluation:
     """−2 log-likelihood without random effects, with the information of each predictor."""
     eta = [predictor.fixed(beta) for predictor in problem.predictors]
     everyone = tuple(range(len(eta)))

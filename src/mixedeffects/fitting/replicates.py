@@ -16,6 +16,7 @@ from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.checks import certify
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.problem import Problem, original_coefficients, with_response
 from mixedeffects.fitting.refusals import EXACT_FIT, ROUNDING, physical_memory
 from mixedeffects.fitting.responses import response_products, starts
@@ -140,7 +141,7 @@ def run_threads(
         yield from pool.map(work, chunks)
 
 
-def affordable_threads(problem: Problem) -> int:
+def affordable_threads(problem: Problem | GeneralProblem) -> int:
     """As many threads as there are processors, and memory for their factors."""
     try:
         processors = len(os.sched_getaffinity(0))

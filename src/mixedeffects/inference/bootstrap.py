@@ -15,10 +15,25 @@ from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.errors import MixedEffectsWarning, ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit, problem_with_response
+from mixedeffects.fitting.general_replicates import fit_general_responses
 from mixedeffects.fitting.replicates import Progress, Replicates, fit_responses
 from mixedeffects.inference.draws import Draws, Random, parametric_draws, residual_draws
-from mixedeffects.inference.parameters import Parameter, natural_parameters, natural_value
-from mixedeffects.inference.refits import Statistic, each_refit, each_resample
+from mixedeffects.inference.general_draws import GeneralDraws
+from mixedeffects.inference.parameters import (
+    AnyFit,
+    Parameter,
+    general_values,
+    natural_parameters,
+    natural_value,
+)
+from mixedeffects.inference.refits import (
+    Results,
+    Statistic,
+    each_general_refit,
+    each_refit,
+    each_resample,
+)
 from mixedeffects.inference.streams import Seed, Streams
 from mixedeffects.inference.wald import check_level
 
@@ -183,7 +198,7 @@ def _interval(values: Floats, estimate: float, tails: Floats, kind: Kind) -> Flo
 
 
 def bootstrap(
-    fit: Fit,
+    fit: AnyFit,
     n: int,
     *,
     statistic: Statistic | None = None,
@@ -213,20 +228,28 @@ def bootstrap(
     """
     streams = Streams(seed)
     parameters = natural_parameters(fit)
-    if method == "cases" or statistic is not None:
-        names, estimate, compute = _quantities(fit, parameters, statistic)
-        if method == "cases":
-            results = each_resample(fit, n, compute, streams, group, progress)
-        else:
-            draws = _draws(fit, method, random, streams)
-            results = each_refit(fit, draws, n, compute, progress)
-        values, reasons, singular = results
+    names, estimate, compute = _quantities(fit, parameters, statistic)
+    if isinstance(fit, GeneralFit):
+        if method != "parametric":
+            raise ModelError(
+                f"method={method!r} is for Gaussian models: the residuals of others do not have "
+                "one distribution. Use method='parametric'."
+            )
+        general = GeneralDraws(fit, random, streams)
+        results = (
+            _general_values(fit, general, n, parameters, threads, progress)
+            if statistic is None
+            else each_general_refit(fit, general, n, compute, progress)
+        )
+    elif method == "cases":
+        results = each_resample(fit, n, compute, streams, group, progress)
+    elif statistic is not None:
+        results = each_refit(fit, _draws(fit, method, random, streams), n, compute, progress)
     else:
-        names = tuple(p.name for p in parameters)
-        estimate = np.array([natural_value(fit, p) for p in parameters])
         draws = _draws(fit, method, random, streams)
         found = fit_responses(fit.problem, draws.deviations, n, threads=threads, progress=progress)
-        values, reasons, singular = _values(fit, found, parameters), found.reasons, found.singular
+        results = _values(fit, found, parameters), found.reasons, found.singular
+    values, reasons, singular = results
     if len(reasons) == n:
         raise ModelError(f"Every bootstrap replicate failed; the first: {reasons[0]}")
     worked = np.ones(n, dtype=bool)
@@ -263,6 +286,26 @@ def _draws(fit: Fit, method: Method, random: Random, streams: Streams) -> Draws:
     return parametric_draws(fit, random, streams)
 
 
+def _general_values(
+    fit: GeneralFit,
+    draws: GeneralDraws,
+    n: int,
+    parameters: Sequence[Parameter],
+    threads: int | None,
+    progress: Progress | None,
+) -> Results:
+    """The natural parameters (n, k) of a generalized model's refits."""
+    found = fit_general_responses(
+        fit,
+        lambda number: problem_with_response(fit, draws.response(number)),
+        n,
+        threads=threads,
+        progress=progress,
+    )
+    values = np.array([general_values(fit.problem, parameters, psi) for psi in found.psi])
+    return values, found.reasons, found.singular
+
+
 def _values(fit: Fit, found: Replicates, parameters: tuple[Parameter, ...]) -> Floats:
     """The natural parameters (n, k) of fits to deviations from Xβ̂."""
     covariances = found.covariances(fit.problem)
@@ -296,19 +339,19 @@ def _correlation(block: Floats) -> Floats:
 
 
 def _quantities(
-    fit: Fit, parameters: tuple[Parameter, ...], statistic: Statistic | None
-) -> tuple[tuple[str, ...], Floats, Callable[[Fit], Floats]]:
+    fit: AnyFit, parameters: tuple[Parameter, ...], statistic: Statistic | None
+) -> tuple[tuple[str, ...], Floats, Callable[[Any], Floats]]:
     """Names and estimates of the quantities, and how they are computed from another fit."""
     if statistic is None:
         names = tuple(p.name for p in parameters)
 
-        def natural(other: Fit) -> Floats:
+        def natural(other: AnyFit) -> Floats:
             return np.array([natural_value(other, p) for p in parameters])
 
         return names, natural(fit), natural
     asked = statistic
 
-    def compute(other: Fit) -> Floats:
+    def compute(other: AnyFit) -> Floats:
         given = asked(other)
         values = list(given.values()) if isinstance(given, Mapping) else given
         return np.atleast_1d(np.asarray(values, dtype=np.float64))

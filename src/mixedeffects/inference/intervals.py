@@ -15,8 +15,8 @@ from mixedeffects.fitting.boundary import SINGULAR
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.uncertainty import uncertainty
-from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.inference.coefficients import coefficients
+from mixedeffects.inference.freedom import AbstractFreedom
 from mixedeffects.inference.parameters import (
     AnyFit,
     Parameter,

@@ -14,7 +14,9 @@ from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.errors import ModelError, suggestion
 from mixedeffects.fitting.estimates import ComponentEstimate, RandomTermEstimate
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.fitting.problem import Term
 
 Floats = NDArray[np.float64]
 AnyFit = Fit | GeneralFit
@@ -125,6 +127,32 @@ def natural_value(fit: AnyFit, parameter: Parameter) -> float:
     if parameter.kind == "fixed":
         return float(component_of(fit, parameter.component).beta[parameter.number])
     return variance_parameter(fit, parameter)[0]
+
+
+def general_values(problem: GeneralProblem, parameters: Sequence[Parameter], psi: Floats) -> Floats:
+    """Natural parameters (k,) of a generalized model at ψ (m + p,); NaN where not defined."""
+    beta = psi[problem.n_parameters :]
+    extras = problem.family.extras(problem.response)
+    user = {p.name: p.basis.original(beta[p.coefficients]) for p in problem.predictors}
+    shared = extras.to_user(beta[len(beta) - len(extras.names) :])[0]
+    values = []
+    for parameter in parameters:
+        if parameter.kind == "fixed":
+            values.append(user.get(parameter.component, shared)[parameter.number])
+        elif parameter.kind == "sigma":
+            values.append(problem.family.sigma(user["dispersion"][0]))
+        else:
+            term = problem.terms[parameter.number]
+            values.append(_variance_value(term, parameter, psi[term.parameters]))
+    return np.array(values, dtype=np.float64)
+
+
+def _variance_value(term: Term, parameter: Parameter, own: Floats) -> float:
+    if parameter.kind == "corr" and isinstance(term.covariance, Autoregressive):
+        return float(np.sin(own[1]))
+    effects = np.linalg.inv(term.map)[list(parameter.columns)] @ term.covariance.factor(own)
+    none = np.zeros((0, *effects.shape))
+    return variance_function(effects, none, parameter.kind == "sd")[0]
 
 
 def component_of(fit: AnyFit, name: str) -> ComponentEstimate:

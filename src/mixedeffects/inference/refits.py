@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit, completed, problem_of, refit
+from mixedeffects.fitting.general_fit import GeneralFit, refit_general
 from mixedeffects.fitting.replicates import CHUNK, Progress
 from mixedeffects.fitting.solve import solve
 from mixedeffects.inference.draws import Draws
+from mixedeffects.inference.general_draws import GeneralDraws
 from mixedeffects.inference.resampled_groups import (
     resampled_design,
     resampling_unit,
@@ -22,7 +24,8 @@ from mixedeffects.inference.resampled_groups import (
 from mixedeffects.inference.streams import Streams
 
 Floats = NDArray[np.float64]
-Statistic = Callable[[Fit], Any]
+Statistic = Callable[[Any], Any]
+AnyFit = TypeVar("AnyFit", Fit, GeneralFit)
 Results = tuple[Floats, dict[int, str], NDArray[np.bool_]]
 
 
@@ -43,6 +46,21 @@ def each_refit(
                 yield partial(refit, fit, draws.mean + deviation + offset)
 
     return _each(refits(), n, compute, progress)
+
+
+def each_general_refit(
+    fit: GeneralFit,
+    draws: GeneralDraws,
+    n: int,
+    compute: Callable[[GeneralFit], Floats],
+    progress: Progress | None,
+) -> Results:
+    """``compute`` (k,) of a generalized model's refit to each drawn response."""
+
+    def refitted(number: int) -> GeneralFit:
+        return refit_general(fit, draws.response(number))
+
+    return _each((partial(refitted, r) for r in range(n)), n, compute, progress)
 
 
 def each_resample(
@@ -71,9 +89,9 @@ def each_resample(
 
 
 def _each(
-    fits: Iterator[Callable[[], Fit]],
+    fits: Iterator[Callable[[], AnyFit]],
     n: int,
-    compute: Callable[[Fit], Floats],
+    compute: Callable[[AnyFit], Floats],
     progress: Progress | None,
 ) -> Results:
     found: list[Floats | None] = []

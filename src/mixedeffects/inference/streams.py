@@ -25,6 +25,10 @@ class Streams:
             seed = int(seed.integers(2**63))
         self._key = np.asarray(np.random.SeedSequence(seed).generate_state(2, np.uint64))
 
+    def generator(self, number: int) -> np.random.Generator:
+        """A replicate's own generator."""
+        return _Stream(self._key).at(number)
+
     def normals(self, first: int, last: int, size: int) -> Floats:
         """Standard normal numbers (last − first, size) of these replicates."""
         drawn = np.empty((last - first, size))

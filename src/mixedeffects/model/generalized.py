@@ -7,15 +7,16 @@ from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.model.diagnostics import GeneralDiagnostics
 from mixedeffects.model.general_rows import GeneralRowMethods
 from mixedeffects.model.hypotheses import Hypotheses
-from mixedeffects.model.means import GeneralMeans
 from mixedeffects.model.intervals import Intervals
+from mixedeffects.model.means import GeneralMeans
 from mixedeffects.model.mixed_fit import MixedFit
+from mixedeffects.model.resampling import Resampling
 from mixedeffects.show.general_summary import summarize_general
 from mixedeffects.show.summary import Summary
 
 
 class GeneralizedFit(
-    MixedFit, GeneralRowMethods, Hypotheses, Intervals, GeneralDiagnostics, GeneralMeans
+    MixedFit, GeneralRowMethods, Hypotheses, Intervals, GeneralDiagnostics, GeneralMeans, Resampling
 ):
     """A fitted generalized mixed model: a MixedFit with a family and a link.
 

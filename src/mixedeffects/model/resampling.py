@@ -9,6 +9,7 @@ from typing import Any
 
 from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.bootstrap import Bootstrap, Method, bootstrap
 from mixedeffects.inference.draws import Random
 from mixedeffects.inference.streams import Seed
@@ -18,8 +19,6 @@ from mixedeffects.model.values import Values
 
 class Resampling(Values):
     """The estimates on data drawn anew."""
-
-    _fit: Fit
 
     def bootstrap(
         self,
@@ -44,7 +43,8 @@ class Resampling(Values):
             to numbers; by default all coefficients, standard deviations, correlations and σ,
             which needs no Python and is faster by far.
         method
-            ``"parametric"``: responses drawn from the fitted model. ``"residual"``: estimated
+            ``"parametric"``: responses drawn from the fitted model, the only method of
+            generalized fits. ``"residual"``: estimated
             random effects and residuals, rescaled to their estimated variances, drawn with
             replacement (Carpenter, Goldstein and Rasbash 2003). ``"cases"``: whole groups drawn
             with replacement, each copy a group of its own.
@@ -102,8 +102,8 @@ class Resampling(Values):
 
 
 def run_bootstrap(
-    face: Callable[[Fit], Any],
-    fit: Fit,
+    face: Callable[[Any], Any],
+    fit: Fit | GeneralFit,
     n: int,
     *,
     statistic: Callable[[Any], Any] | None = None,
@@ -141,7 +141,7 @@ def run_bootstrap(
     return result
 
 
-def _on_faces(face: Callable[[Fit], Any], statistic: Callable[[Any], Any]) -> Callable[[Fit], Any]:
+def _on_faces(face: Callable[[Any], Any], statistic: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda fit: statistic(face(fit))
 
 
