@@ -453,5 +453,6 @@ def test_standard_errors_do_not_depend_on_what_was_asked_before():
     fit = fitted("nbinom2", drawn("nbinom2", seed=8))
     before = fit.ranef()["std_error"].copy()
     first = fit.predict(std_error=True)["std_error"]
-    np.testing.assert_array_equal(fit.ranef()["std_error"], before)
-    np.testing.assert_array_equal(fit.predict(std_error=True)["std_error"], first)
+    # the mode is found again, to rounding
+    np.testing.assert_allclose(fit.ranef()["std_error"], before, rtol=1e-12)
+    np.testing.assert_allclose(fit.predict(std_error=True)["std_error"], first, rtol=1e-12)

@@ -80,6 +80,8 @@ def marginal_places(
         for (a, deviation), shift in zip(deviations.items(), shifts, strict=True):
             moved[a] = eta[a] + shift * deviation
         below += weight * family.cdf(response, tuple(moved))
+        if not len(atoms):
+            continue
         some = tuple(np.broadcast_to(m, below.shape)[atoms] for m in moved)
         mass[atoms] += weight * np.exp(family.log_density(whole, some))
     return np.maximum(below - mass, 0.0), mass
