@@ -20,7 +20,6 @@ from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
 from mixedeffects.fitting.optimize import Evaluation, Optimum
 from mixedeffects.fitting.plain import GeneralObjective, general_objective
-from mixedeffects.fitting.plain import GeneralObjective, general_objective
 from mixedeffects.fitting.solve import SMALL, search
 
 Floats = NDArray[np.float64]
