@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.effects.general_rows import linear_predictors, own_general_rows, user_coefficients
 from mixedeffects.effects.general_targets import Component, Target, mean_follows_link, target_of
-from mixedeffects.effects.means.inverse_link import AT_ZERO, InverseLink
+from mixedeffects.effects.means.inverse_link import InverseLink, at_zero
 from mixedeffects.effects.means.means import Scale
 from mixedeffects.effects.means.response_surface import Part, ResponseSurface
 from mixedeffects.effects.means.surface import AbstractSurface, LinearSurface, linear_surface
@@ -91,12 +91,14 @@ def predictor_surface(
 def inverse_of(fit: GeneralFit, component: Component) -> InverseLink:
     """The way from a linear predictor to what it is of."""
     family = fit.family
+    name = component if component in ("zero_inflation", "dispersion") else "conditional"
+    typical = name in {term.component for term in fit.estimates.terms}
     if component == "zero_inflation":
-        return InverseLink(LINKS["logit"], "the probability of an extra zero")
+        return InverseLink(LINKS["logit"], "the probability of an extra zero", typical)
     if component == "dispersion":
         rate = float(np.log(family.sigma(np.ones(1)))[0])  # sigma is exp(rate·δ)
-        return InverseLink(LINKS["log"], "the dispersion sigma", rate)
-    return InverseLink(family.g, meaning(fit, component))
+        return InverseLink(LINKS["log"], "the dispersion sigma", typical, rate)
+    return InverseLink(family.g, meaning(fit, component), typical)
 
 
 def meaning(fit: GeneralFit, component: Component) -> str:
@@ -160,5 +162,5 @@ def response_surface(
         kept = np.append(np.arange(own.first), own.estimate.kept)
         parts.append(Part(design, kept) if design is not None and matters else None)
     designs = tuple(part.design for part in parts if part is not None)
-    note = f"Averages of {meaning(fit, component)}, {AT_ZERO}"
+    note = f"Averages of {at_zero(meaning(fit, component), bool(fit.estimates.terms))}"
     return ResponseSurface(designs, freedom, fit, target, tuple(parts), note)

@@ -25,11 +25,14 @@ class InverseLink:
     link : AbstractLink
     target : str
         What comes out, such as ``"the mean of y"``.
+    typical : bool
+        Whether random effects are added to η, of which these are at zero.
     rate : float
     """
 
     link: AbstractLink
     target: str
+    typical: bool
     rate: float = 1.0
 
     def __call__(self, x: Floats) -> tuple[Floats, Floats]:
@@ -51,7 +54,10 @@ class InverseLink:
 
     @property
     def note(self) -> str:
-        return f"Back-transformed to {self.target}, {AT_ZERO}"
+        return f"Back-transformed to {at_zero(self.target, self.typical)}"
 
 
-AT_ZERO = "at random effects of zero: that of a typical group, not averaged over groups"
+def at_zero(target: str, typical: bool) -> str:
+    """What comes out, and of whom."""
+    of_whom = "at random effects of zero: that of a typical group, not averaged over groups"
+    return f"{target}, {of_whom}" if typical else target

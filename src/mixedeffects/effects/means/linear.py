@@ -199,7 +199,7 @@ class AbstractLinear(ABC):
             half[rows] = method.multipliers(self.level, family) * se[rows]
             if tests:
                 p[rows] = method.p_values(t[rows], family, "two-sided")
-        low, high = estimate - half, estimate + half
+        low, high = self.limits(estimate, half)
         if self.back is not None:
             estimate, slope = self.back(estimate)
             se = np.abs(slope) * se
@@ -215,6 +215,10 @@ class AbstractLinear(ABC):
             "conf_low": low,
             "conf_high": high,
         }
+
+    def limits(self, estimate: Floats, half: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper limits (r,) of estimates with these half widths."""
+        return estimate - half, estimate + half
 
     def __repr__(self) -> str:
         table = self.table

@@ -15,6 +15,7 @@ from mixedeffects.effects.means.averages import Weights
 from mixedeffects.effects.means.contrasts import AbstractComparable
 from mixedeffects.effects.means.letters import letters
 from mixedeffects.errors import ModelError
+from mixedeffects.families.links import AbstractLink
 
 Floats = NDArray[np.float64]
 Scale = Literal["link", "response"]
@@ -29,9 +30,12 @@ class MarginalMeans(AbstractComparable):
     ----------
     slope : str or None
         The variable whose slopes these are.
+    link : AbstractLink or None
+        Of estimates on the response's scale: where their limits lie symmetrically.
     """
 
     slope: str | None
+    link: AbstractLink | None = None
 
     @property
     def table(self) -> Any:
@@ -44,6 +48,16 @@ class MarginalMeans(AbstractComparable):
     @property
     def notes(self) -> tuple[str, ...]:
         return self.context if self.back is None else (*self.context, self.back.note)
+
+    def limits(self, estimate: Floats, half: Floats) -> tuple[Floats, Floats]:
+        if self.link is None:
+            return AbstractComparable.limits(self, estimate, half)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            eta = self.link.forward(estimate)
+            width = half / np.abs(self.link.slopes(eta)[0])
+            ends = self.link.inverse(eta - width), self.link.inverse(eta + width)
+        low, high = (np.where(half > 0.0, end, estimate) for end in ends)
+        return np.minimum(low, high), np.maximum(low, high)
 
     def letters(self, alpha: float | None = None, adjust: str = "tukey") -> Any:
         """The table with a column ``letters``: what shares one does not differ significantly.

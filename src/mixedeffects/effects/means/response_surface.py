@@ -110,6 +110,7 @@ class ResponseSurface(AbstractSurface):
             frame=self.designs[0].frame,
             context=(*context, self.note),
             slope=slope,
+            link=self.target.link if slope is None else None,
         )
 
 
