@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mixedeffects.effects.general_residuals import general_residuals
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.model.approximation import ApproximationChecks
 from mixedeffects.model.diagnostics import GeneralDiagnostics
 from mixedeffects.model.general_rows import GeneralRowMethods
 from mixedeffects.model.hypotheses import Hypotheses
@@ -16,7 +17,14 @@ from mixedeffects.show.summary import Summary
 
 
 class GeneralizedFit(
-    MixedFit, GeneralRowMethods, Hypotheses, Intervals, GeneralDiagnostics, GeneralMeans, Resampling
+    MixedFit,
+    GeneralRowMethods,
+    Hypotheses,
+    Intervals,
+    GeneralDiagnostics,
+    GeneralMeans,
+    Resampling,
+    ApproximationChecks,
 ):
     """A fitted generalized mixed model: a MixedFit with a family and a link.
 
