@@ -256,3 +256,22 @@ def test_tables_are_of_the_callers_library():
     fit = me.fit("y ~ x + (1 | g)", data, family="nbinom2")
     assert isinstance(fit.r2().table, pl.DataFrame)
     assert fit.icc().by_group.columns == ["group", "adjusted", "unadjusted"]
+
+
+def test_bootstrap_intervals_hold_the_estimate():
+    fit = me.fit("y ~ x + (1 | g)", counts(), family="poisson")
+    r2 = fit.r2("bootstrap", n=60, seed=1)
+    assert np.all(r2.limits[:, 0] < [r2.marginal, r2.conditional])
+    assert np.all(r2.limits[:, 1] > [r2.marginal, r2.conditional])
+    assert r2.bootstrap.estimate == pytest.approx([r2.marginal, r2.conditional])
+    assert "conf_low" in fit.icc("bootstrap", n=60, seed=1).table
+    # of one replicate, written out
+    refit = fit.refit(fit.simulate(seed=2))
+    parts = general_variance_parts(refit._fit)
+    assert refit.r2().marginal == pytest.approx(parts.fixed / parts.total)
+
+
+def test_too_few_replicates_are_refused():
+    fit = me.fit("y ~ x + (1 | g)", counts(), family="poisson")
+    with pytest.raises(ModelError, match="replicates"):
+        fit.r2("bootstrap", n=5, seed=1)

@@ -15,10 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.data.frames import FrameKind, make_table
-from mixedeffects.effects.variance_parts import VarianceParts, row_moments, variance_parts
+from mixedeffects.effects.link_variance import Approximation
+from mixedeffects.effects.variance_parts import (
+    VarianceParts,
+    general_variance_parts,
+    row_moments,
+    variance_parts,
+)
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.replicates import fit_responses
-from mixedeffects.inference.bootstrap import Bootstrap
+from mixedeffects.inference.bootstrap import Bootstrap, bootstrap
 from mixedeffects.inference.draws import parametric_draws
 from mixedeffects.inference.streams import Seed, Streams
 
@@ -134,16 +141,16 @@ def _table(names: Sequence[str], estimate: Floats, limits: Floats | None, frame:
 
 
 def explained_variance(
-    parts: VarianceParts, frame: FrameKind, bootstrap: Bootstrap | None = None, level: float = 0.95
+    parts: VarianceParts, frame: FrameKind, replicates: Bootstrap | None = None, level: float = 0.95
 ) -> ExplainedVariance:
     """Marginal and conditional R² of the parts, with the limits of a bootstrap of both."""
     marginal, conditional = r2_of(parts)
-    limits = None if bootstrap is None else bootstrap.limits(level)
-    return ExplainedVariance(float(marginal), float(conditional), limits, bootstrap, frame)
+    limits = None if replicates is None else replicates.limits(level)
+    return ExplainedVariance(float(marginal), float(conditional), limits, replicates, frame)
 
 
 def intraclass_correlation(
-    parts: VarianceParts, frame: FrameKind, bootstrap: Bootstrap | None = None, level: float = 0.95
+    parts: VarianceParts, frame: FrameKind, replicates: Bootstrap | None = None, level: float = 0.95
 ) -> IntraclassCorrelation:
     """Adjusted and unadjusted ICC of the parts, with the share of each grouping factor."""
     between: dict[str, float] = {}
@@ -157,28 +164,25 @@ def intraclass_correlation(
         tuple(between),
         variances / (parts.total - parts.fixed),
         variances / parts.total,
-        None if bootstrap is None else bootstrap.limits(level),
-        bootstrap,
+        None if replicates is None else replicates.limits(level),
+        replicates,
         frame,
     )
 
 
-def bootstrapped_r2(fit: Fit, intervals: Intervals) -> Bootstrap:
-    """Parametric bootstrap of marginal and conditional R²."""
-    return bootstrapped(fit, ("marginal", "conditional"), r2_of, intervals)
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Shares of the variance, by name."""
+
+    names: tuple[str, ...]
+    of: Callable[[VarianceParts], Floats]
 
 
-def bootstrapped_icc(fit: Fit, intervals: Intervals) -> Bootstrap:
-    """Parametric bootstrap of adjusted and unadjusted ICC."""
-    return bootstrapped(fit, ("adjusted", "unadjusted"), icc_of, intervals)
+R2 = Shares(("marginal", "conditional"), r2_of)
+ICC = Shares(("adjusted", "unadjusted"), icc_of)
 
 
-def bootstrapped(
-    fit: Fit,
-    names: tuple[str, ...],
-    shares: Callable[[VarianceParts], Floats],
-    intervals: Intervals,
-) -> Bootstrap:
+def bootstrapped(fit: Fit, shares: Shares, intervals: Intervals) -> Bootstrap:
     """Parametric bootstrap of shares (k,), whose replicates are fitted without Python.
 
     Raises
@@ -191,19 +195,39 @@ def bootstrapped(
     covariances = found.covariances(fit.problem)
     moments, beta = row_moments(fit), fit.estimates.beta + found.beta
     values = [
-        shares(moments.parts(beta[r], [c[r] for c in covariances], float(found.sigma[r])))
+        shares.of(moments.parts(beta[r], [c[r] for c in covariances], float(found.sigma[r])))
         for r in range(intervals.n)
     ]
     worked = np.ones(intervals.n, dtype=bool)
     worked[list(found.reasons)] = False
     result = Bootstrap(
-        names=names,
-        estimate=shares(variance_parts(fit)),
+        names=shares.names,
+        estimate=shares.of(variance_parts(fit)),
         values=np.array(values),
         reasons=found.reasons,
         singular=float(np.mean(found.singular[worked])) if worked.any() else 0.0,
         method="parametric",
         frame=fit.design.frame,
     )
+    result.confint(intervals.level)  # refuses too few
+    return result
+
+
+def general_bootstrapped(
+    fit: GeneralFit, shares: Shares, approximation: Approximation | None, intervals: Intervals
+) -> Bootstrap:
+    """Parametric bootstrap of shares (k,) of a generalized fit, through complete refits.
+
+    Raises
+    ------
+    ModelError
+        If the replicates that could be fitted are too few for the level.
+    """
+
+    def statistic(other: Any) -> dict[str, float]:
+        found = shares.of(general_variance_parts(other, approximation))
+        return dict(zip(shares.names, found.tolist(), strict=True))
+
+    result = bootstrap(fit, intervals.n, statistic=statistic, seed=intervals.seed)
     result.confint(intervals.level)  # refuses too few
     return result

@@ -67,9 +67,9 @@ class Diagnostics(Values):
         (0.2787, 0.7992)
         """
         asked = _intervals(interval, n, seed, level)
-        bootstrap = None if asked is None else explained.bootstrapped_r2(self._fit, asked)
+        drawn = None if asked is None else explained.bootstrapped(self._fit, explained.R2, asked)
         parts = variance_parts(self._fit)
-        return explained.explained_variance(parts, self.design.frame, bootstrap, level)
+        return explained.explained_variance(parts, self.design.frame, drawn, level)
 
     def icc(
         self,
@@ -90,9 +90,9 @@ class Diagnostics(Values):
             ``table``, and the share of each grouping factor ``by_group``.
         """
         asked = _intervals(interval, n, seed, level)
-        bootstrap = None if asked is None else explained.bootstrapped_icc(self._fit, asked)
+        drawn = None if asked is None else explained.bootstrapped(self._fit, explained.ICC, asked)
         parts = variance_parts(self._fit)
-        return explained.intraclass_correlation(parts, self.design.frame, bootstrap, level)
+        return explained.intraclass_correlation(parts, self.design.frame, drawn, level)
 
     def conditional_aic(self) -> ConditionalAIC:
         """Conditional AIC, for predictions in the groups at hand.
@@ -272,7 +272,15 @@ class GeneralDiagnostics(Values):
         """
         return general_simulated_residuals(self._fit, n, seed, group)
 
-    def r2(self, *, approximation: Approximation | None = None) -> explained.ExplainedVariance:
+    def r2(
+        self,
+        interval: Literal["bootstrap"] | None = None,
+        *,
+        approximation: Approximation | None = None,
+        n: int = 1000,
+        seed: Seed = None,
+        level: float = 0.95,
+    ) -> explained.ExplainedVariance:
         """Marginal and conditional R² on the scale of the link.
 
         Nakagawa, Johnson and Schielzeth (2017), with random slopes as in Johnson (2014). The
@@ -283,6 +291,8 @@ class GeneralDiagnostics(Values):
 
         Parameters
         ----------
+        interval
+            ``"bootstrap"`` for percentile intervals of the parametric bootstrap.
         approximation
             Of the last part, v with λ the mean of the responses observed and V the family's
             variance at λ: ``"latent"``, that of the latent variable of one trial or of the
@@ -290,11 +300,14 @@ class GeneralDiagnostics(Values):
             for the log link ``"lognormal"``, ln(1 + V/λ²), which for nbinom2 is
             ln(1 + 1/λ + 1/θ), or ``"trigamma"``, ψ₁(λ²/V); for any link ``"delta"``, V·g'(λ)².
             Where omitted the first of these that the family and the link have.
+        n, seed, level
+            Of the intervals: replicates, an integer or Generator, coverage.
 
         Returns
         -------
         ExplainedVariance
-            ``marginal``, ``conditional``, ``table``.
+            ``marginal``, ``conditional``, ``table``; with intervals ``limits`` (2, 2) and
+            ``bootstrap``, where failed replicates are listed.
 
         Raises
         ------
@@ -311,13 +324,27 @@ class GeneralDiagnostics(Values):
         >>> round(r2.marginal, 3), round(r2.conditional, 3)
         (0.085, 0.187)
         """
+        asked = _intervals(interval, n, seed, level)
         parts = general_variance_parts(self._fit, _approximation(approximation))
-        return explained.explained_variance(parts, self.design.frame)
+        drawn = (
+            None
+            if asked is None
+            else explained.general_bootstrapped(self._fit, explained.R2, approximation, asked)
+        )
+        return explained.explained_variance(parts, self.design.frame, drawn, level)
 
-    def icc(self, *, approximation: Approximation | None = None) -> explained.IntraclassCorrelation:
+    def icc(
+        self,
+        interval: Literal["bootstrap"] | None = None,
+        *,
+        approximation: Approximation | None = None,
+        n: int = 1000,
+        seed: Seed = None,
+        level: float = 0.95,
+    ) -> explained.IntraclassCorrelation:
         """Intraclass correlation on the scale of the link.
 
-        Parts of the variance and refusals as in ``r2``.
+        Parts of the variance, intervals and refusals as in ``r2``.
 
         Returns
         -------
@@ -325,8 +352,14 @@ class GeneralDiagnostics(Values):
             ``adjusted`` (of the variance that the fixed effects leave), ``unadjusted`` (of all),
             ``table``, and the share of each grouping factor ``by_group``.
         """
+        asked = _intervals(interval, n, seed, level)
         parts = general_variance_parts(self._fit, _approximation(approximation))
-        return explained.intraclass_correlation(parts, self.design.frame)
+        drawn = (
+            None
+            if asked is None
+            else explained.general_bootstrapped(self._fit, explained.ICC, approximation, asked)
+        )
+        return explained.intraclass_correlation(parts, self.design.frame, drawn, level)
 
 
 def _approximation(chosen: Approximation | None) -> Approximation | None:
