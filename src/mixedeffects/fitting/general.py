@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra.cholesky import Plan, analyse
+from mixedeffects.algebra.cholesky import Plan, analyse, columns_of
 from mixedeffects.algebra.crossproducts import Grouping, crossproducts
 from mixedeffects.algebra.standardize import FixedBasis, fixed_basis
 from mixedeffects.families.base import AbstractFamily
@@ -130,3 +130,15 @@ def build_general(
         n_fixed=first,
         quadrature=quadrature,
     )
+
+
+def linear_predictors(problem: GeneralProblem, beta: Floats, b: Floats) -> tuple[Floats, ...]:
+    """η (n,) of each predictor, from ``beta`` (p,) and ``b`` (q,) in the plan's order."""
+    eta = []
+    for p in problem.predictors:
+        fixed = p.basis.columns @ beta[p.coefficients]
+        eta.append(fixed if p.offset is None else fixed + p.offset)
+    for f, (g, a) in enumerate(zip(problem.groupings, problem.predictor, strict=True)):
+        own = b[columns_of(problem.plan, f)]
+        eta[a] = eta[a] + np.einsum("nk,nk->n", g.values, own[g.codes])
+    return tuple(eta)

@@ -13,16 +13,21 @@ from mixedeffects.fitting.checks import certify
 from mixedeffects.fitting.estimates import (
     ComponentEstimate,
     Estimates,
+    RandomTermEstimate,
     TermNames,
     term_estimate,
     zero_name,
 )
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_solve import GeneralSolution
+from mixedeffects.fitting.limits import constant_checks, dispersion_checks, limit_checks
 from mixedeffects.fitting.problem import original_modes
 from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
+
+# Components that are linear predictors; others hold extra parameters.
+PREDICTORS = ("conditional", "dispersion", "zero_inflation")
 
 
 def general_estimate(
@@ -60,7 +65,12 @@ def general_estimate(
         df_resid=problem.n_rows - n_parameters,
         is_singular=solution.singular,
         optimum=solution.optimum,
-        checks=certify(principal.gradient, principal.hessian, zeros, problem.n_rows, exact=True),
+        checks=(
+            *certify(principal.gradient, principal.hessian, zeros, problem.n_rows, exact=True),
+            *limit_checks(problem, solution.drifting, solution.beta, _columns(components)),
+            *constant_checks(problem, *_deviations(terms)),
+            *dispersion_checks(problem, solution.beta, solution.b, n_parameters),
+        ),
         way=problem.plan.way,
         unit=1.0,
         components=components,
@@ -140,6 +150,19 @@ def _components(
             )
         )
     return tuple(found)
+
+
+def _columns(components: Sequence[ComponentEstimate]) -> list[tuple[str, ...]]:
+    """Names of the kept columns of each predictor, then of each extra parameter."""
+    predictors = [c.x_names for c in components if c.name in PREDICTORS]
+    extras = [c.x_names for c in components if c.name not in PREDICTORS]
+    return [*predictors, *((name,) for names in extras for name in names)]
+
+
+def _deviations(terms: Sequence[RandomTermEstimate]) -> tuple[list[float], list[str]]:
+    """The largest standard deviation of each term, and its group."""
+    sizes = [float(np.sqrt(np.diagonal(t.covariance).max())) for t in terms]
+    return sizes, [t.group for t in terms]
 
 
 def root_of(covariance: Floats) -> Floats:

@@ -20,6 +20,7 @@ from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
 from mixedeffects.fitting.optimize import Evaluation, Optimum
 from mixedeffects.fitting.plain import GeneralObjective, general_objective
+from mixedeffects.fitting.separation import drifting
 from mixedeffects.fitting.solve import SMALL, search
 
 Floats = NDArray[np.float64]
@@ -30,6 +31,9 @@ OnStep = Callable[[int, float], None]
 STEP = 2e-6
 # Curvature below this share of the largest, each parameter in its own standard errors, is none.
 FLAT = 1e-10
+# The standard error of a combination of coefficients without a finite estimate: of no meaning,
+# but a number, and no less than where curvature counts as none.
+UNBOUNDED = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class GeneralSolution:
 
     ``u`` (q,) the mode, ``b`` (q,) = Λu; ``covariance`` (m + p, m + p) of ψ̂, twice the inverse
     of the exact Hessian, zero for parameters at a boundary, θ along the principal axes where
-    ``turned``; ``zeros``, ``singular`` and
-    ``principal`` as in ``Solution``.
+    ``turned``; ``drifting`` (p, d) the directions of β without a finite estimate, orthonormal;
+    ``zeros``, ``singular`` and ``principal`` as in ``Solution``, without what drifts.
     """
 
     optimum: Optimum
@@ -48,6 +52,7 @@ class GeneralSolution:
     b: Floats
     covariance: Floats
     turned: bool
+    drifting: Floats
     zeros: tuple[ZeroVariance, ...]
     singular: bool
     principal: Evaluation
@@ -81,12 +86,14 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
     used = np.concatenate(
         [varying(problem.terms, along[:m], here.gradient), np.ones(len(psi) - m, bool)]
     )
-    covariance = np.zeros_like(hessian)
-    inner = np.ix_(used, used)
-    covariance[inner] = 2.0 * _inverse(hessian[inner])
+    away = drifting(problem, hessian[m:, m:], here.value)
+    basis = _bounded(used, away)
     if near:
         objective.upright(along)
-    principal = Evaluation(here.value, here.gradient[used], hessian[inner], hessian[inner])
+    inner = basis.T @ hessian @ basis
+    principal = Evaluation(here.value, basis.T @ here.gradient, inner, inner)
+    covariance = basis @ (2.0 * _inverse(inner)) @ basis.T
+    covariance[m:, m:] += UNBOUNDED**2 * (away @ away.T)
     return GeneralSolution(
         optimum=replace(optimum, value=plain.value, gradient=plain.gradient, hessian=hessian),
         beta=psi[m:],
@@ -94,10 +101,24 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         b=b,
         covariance=covariance,
         turned=near,
+        drifting=away,
         zeros=zeros,
         singular=near and least_deviation(problem, psi) < SINGULAR,
         principal=principal,
     )
+
+
+def _bounded(used: NDArray[np.bool_], away: Floats) -> Floats:
+    """A basis (m + p, ·) of what is used and does not drift, the axes where nothing does."""
+    if not away.shape[1]:
+        return np.eye(len(used))[:, used]
+    first = len(used) - len(away)
+    rest = np.linalg.svd(away)[0][:, away.shape[1] :]
+    inner = int(np.count_nonzero(used[:first]))
+    basis = np.zeros((len(used), inner + rest.shape[1]))
+    basis[:first, :inner] = np.eye(first)[:, used[:first]]
+    basis[first:, inner:] = rest
+    return basis
 
 
 def differenced_hessian(objective: GeneralObjective, psi: Floats, here: Evaluation) -> Floats:

@@ -53,6 +53,7 @@ def pack_solution(solution: GeneralSolution, arrays: Arrays) -> dict[str, Any]:
     arrays["solution/u.npy"] = solution.u
     arrays["solution/b.npy"] = solution.b
     arrays["solution/covariance.npy"] = solution.covariance
+    arrays["solution/drifting.npy"] = solution.drifting
     arrays["solution/gradient.npy"] = principal.gradient
     arrays["solution/hessian.npy"] = principal.hessian
     for i, zero in enumerate(solution.zeros):
@@ -77,6 +78,7 @@ def unpack_solution(
         b=arrays["solution/b.npy"],
         covariance=arrays["solution/covariance.npy"],
         turned=bool(about["turned"]),
+        drifting=arrays["solution/drifting.npy"],
         zeros=tuple(
             ZeroVariance(int(zero["term"]), arrays[f"solution/zeros/{i}.npy"], float(zero["slope"]))
             for i, zero in enumerate(about["zeros"])

@@ -21,6 +21,9 @@ __all__ = ["Summary", "certificate", "criteria", "notes", "rows_and_groups", "sp
 
 Floats = NDArray[np.float64]
 
+# Checks that hold and say something of the data.
+REMARKS = ("limit: ", "overdispersion")
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Summary:
@@ -142,6 +145,8 @@ def notes(design: Design, estimates: Estimates) -> Iterator[str]:
     for check in estimates.checks:
         if check.name.startswith("boundary: ") and check.passed:
             yield _singular(check.name.removeprefix("boundary: "))
+        elif check.name.startswith(REMARKS) and check.passed:
+            yield f"{check.message[0].upper()}{check.message[1:]}."
 
 
 def _of(component: str) -> str:
@@ -179,7 +184,7 @@ def _failure(check: Check) -> str:
 def _findings(checks: tuple[Check, ...]) -> Iterator[str]:
     zeros = sum(check.name.startswith("boundary: ") for check in checks)
     for check in checks:
-        if not check.name.startswith("boundary: "):
+        if not check.name.startswith(("boundary: ", *REMARKS)):
             side = "at most" if check.value <= check.tolerance else "at least"
             yield f"{check.name} {check.value:.2g} ({side} {check.tolerance:g})"
     if zeros:
