@@ -133,14 +133,12 @@ class GeneralRowMethods(Values):
         Examples
         --------
         >>> import mixedeffects as me
-        >>> data = me.datasets.load("cbpp")
-        >>> fit = me.fit(
-        ...     "cbind(incidence, size - incidence) ~ period + (1 | herd)", data, family="binomial"
-        ... )
+        >>> formula = "cbind(incidence, size - incidence) ~ factor(period) + (1 | herd)"
+        >>> fit = me.fit(formula, me.datasets.load("cbpp"), family="binomial")
         >>> fit.predict(interval="confidence").head(2).round(3)
            estimate  std_error  conf_low  conf_high
-        0     0.309      0.063     0.199      0.447
-        1     0.142      0.044     0.075      0.251
+        0     0.308      0.081     0.175      0.483
+        1     0.142      0.052     0.066      0.277
         """
         check_option("random", random, ("conditional", "population"))
         check_option("interval", interval, (None, "confidence", "prediction"))
