@@ -149,7 +149,7 @@ class _Sampler:
         w = np.ones(problem.n_rows) if problem.weights is None else problem.weights
         possible = np.isfinite(ell.value)
         count = len(self.pieces.sizes)
-        joint = np.bincount(self.pieces.rows, w * ell.value, count)
+        joint: Floats = np.bincount(self.pieces.rows, w * ell.value, count).astype(np.float64)
         joint -= 0.5 * np.bincount(self.pieces.effects, u**2, count)
         return joint, {a: np.where(possible, w * s, 0.0) for a, s in ell.first.items()}
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +138,7 @@ class QuadratureObjective(LaplaceObjective):
         factor = self.rows.factor
         factor.invert(False)
         H_inverse = factor.level_covariances(self.problem.plan.position[0])
-        C = np.linalg.cholesky(H_inverse)
+        C = cast(Floats, np.linalg.cholesky(H_inverse))
         at = mode.u[columns]
         sums = self._sums(mode, at, C, T)
         with np.errstate(divide="ignore"):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mixedeffects.data.frames import make_table
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.checks import Check
+from mixedeffects.fitting.estimates import RandomTermEstimate
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.importance import PARTS, Importance, importance
 from mixedeffects.fitting.quadrature import check_quadrature
@@ -80,7 +81,7 @@ def approximation_error(fit: GeneralFit, n: int, seed: Any) -> ApproximationErro
         raise ModelError(f"n={n} draws are too few: give {FEWEST} or more.")
     found = importance(fit.problem, fit.solution, n, np.random.default_rng(seed))
     shifts = list(_shifts(fit, found))
-    columns = {
+    columns: dict[str, Any] = {
         "component": [s.component for s in shifts],
         "term": [s.term for s in shifts],
         "shift": np.array([s.value for s in shifts]),
@@ -98,31 +99,31 @@ def approximation_error(fit: GeneralFit, n: int, seed: Any) -> ApproximationErro
 
 def _shifts(fit: GeneralFit, found: Importance) -> Iterator[_Shift]:
     """Of the fixed effects in the user's columns, of all others as the optimizer has them."""
-    problem, estimates = fit.problem, fit.estimates
-    m, steps = problem.n_parameters, np.vstack([found.step, found.parts])
+    m, steps = fit.problem.n_parameters, np.vstack([found.step, found.parts])
     sizes = np.sqrt(np.diagonal(fit.solution.covariance))
     names = [
         (term.component, f"{term.group}.{name}")
-        for term in estimates.terms
-        for name in (
-            ["along an axis"] * len(term.theta) if fit.solution.turned else term.theta_names
-        )
+        for term in fit.estimates.terms
+        for name in _parameters(term, fit.solution.turned)
     ]
     for (component, name), own, size in zip(names, steps[:, :m].T, sizes[:m], strict=True):
         yield _shift(component, name, own, size)
-    first, extras = steps[:, m:], estimates.components[len(fit.family.predictors()) :]
-    for place, predictor in enumerate(problem.predictors):
-        own = first[:, predictor.coefficients]
-        if place >= len(fit.family.predictors()):
-            (component,) = extras
-            name = component.x_names[place - len(fit.family.predictors())]
-            yield _shift(component.name, name, own[:, 0], sizes[m:][predictor.coefficients][0])
-            continue
-        component = estimates.components[place]
-        deviations = np.sqrt(np.diagonal(component.vcov))
-        moved = predictor.basis.original(own.T)
-        for name, row, size in zip(component.x_names, moved, deviations, strict=True):
-            yield _shift(component.name, name, row, size)
+    count = len(fit.family.predictors())
+    components, predictors = fit.estimates.components, fit.problem.predictors
+    for of, predictor in zip(components[:count], predictors[:count], strict=True):
+        moved = predictor.basis.original(steps[:, m:][:, predictor.coefficients].T)
+        deviations = np.sqrt(np.diagonal(of.vcov))
+        for name, own, size in zip(of.x_names, moved, deviations, strict=True):
+            yield _shift(of.name, name, own, size)
+    shared = [(of.name, name) for of in components[count:] for name in of.x_names]
+    for (component, name), predictor in zip(shared, predictors[count:], strict=True):
+        place = m + predictor.first
+        yield _shift(component, name, steps[:, place], sizes[place])
+
+
+def _parameters(term: RandomTermEstimate, turned: bool) -> tuple[str, ...]:
+    """What a term's parameters are, if along the principal axes of its covariance or not."""
+    return tuple("along an axis" for _ in term.theta) if turned else term.theta_names
 
 
 def _shift(component: str, term: str, steps: Floats, size: float) -> _Shift:
