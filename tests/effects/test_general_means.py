@@ -378,6 +378,10 @@ def test_notes_say_the_scale_and_of_whom():
     assert "not averaged over groups" in notes
     odds = fit.emmeans("period", scale="response").contrast()
     assert "odds ratios" in " ".join(odds.notes)
+    disp = fitted("salamanders").emmeans([], component="dispersion")
+    assert "On the log scale of size" in disp.notes
+    cut = fitted_case("salamanders_hurdle_poisson").emmeans("mined")
+    assert "On the log scale of the location of count" in cut.notes
     yes = fitted("contraception").emmeans("urban", scale="response")
     assert "the probability of 'Y'" in " ".join(yes.notes)
 

@@ -116,6 +116,17 @@ class Means(Values):
         0  T2 - T1     3.889    0.000
         1  T3 - T1     2.222    0.001
         2  T4 - T1     0.667    0.446
+
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> counts = me.fit(formula, me.datasets.load("cbpp"), family="binomial")
+        >>> probabilities = counts.emmeans("period", scale="response", at={"period": [1, 2]})
+        >>> probabilities.table[["period", "estimate", "conf_low", "conf_high"]].round(3)
+          period  estimate  conf_low  conf_high
+        0      1     0.198     0.135      0.280
+        1      2     0.084     0.047      0.144
+        >>> probabilities.contrast().table[["contrast", "estimate", "p_value"]].round(3)
+                    contrast  estimate  p_value
+        0  period1 / period2     2.698    0.001
         """
         request = _request(at, weights, level, not_estimable)
         return self._surface(*_checked(component, scale), df).means(specs, by, request)

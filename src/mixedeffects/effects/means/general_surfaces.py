@@ -83,21 +83,29 @@ def predictor_surface(
     back, kept = inverse_of(fit, component), own.estimate.kept
     if back.link.name == "identity":
         return linear_surface(own.design, own.freedom(freedom), kept, scale)
-    named = f"the {back.link.name} scale of {back.target}"
+    of_what = base_of(fit.family).dispersion if component == "dispersion" else back.target
+    named = f"the {back.link.name} scale of {of_what}"
     chosen = back if scale == "response" else None
     return LinearSurface((own.design,), own.freedom(freedom), kept, named, chosen)
 
 
+def base_of(family: AbstractFamily) -> AbstractFamily:
+    """The family of what is not an extra zero."""
+    return family.base if isinstance(family, ZeroInflated) else family
+
+
 def inverse_of(fit: GeneralFit, component: Component) -> InverseLink:
     """The way from a linear predictor to what it is of."""
-    family = fit.family
+    family = base_of(fit.family)
     name = component if component in ("zero_inflation", "dispersion") else "conditional"
     typical = name in {term.component for term in fit.estimates.terms}
     if component == "zero_inflation":
         return InverseLink(LINKS["logit"], "the probability of an extra zero", typical)
     if component == "dispersion":
         rate = float(np.log(family.sigma(np.ones(1)))[0])  # sigma is exp(rate·δ)
-        return InverseLink(LINKS["log"], "the dispersion sigma", typical, rate)
+        return InverseLink(LINKS["log"], family.sigma_name, typical, rate)
+    if not mean_follows_link(family):
+        return InverseLink(family.g, f"the location of {fit.design.response}", typical)
     return InverseLink(family.g, meaning(fit, component), typical)
 
 
