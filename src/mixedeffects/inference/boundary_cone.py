@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.fitting.boundary import ANGLES, SINGULAR
+from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.problem import Problem, Term
 from mixedeffects.inference.chi_bar import (
     AbstractReference,
@@ -21,6 +23,8 @@ from mixedeffects.inference.information import Direction, expected_information
 from mixedeffects.inference.nesting import CarriedCovariances
 
 Floats = NDArray[np.float64]
+AnyProblem = Problem | GeneralProblem
+Information = Callable[[Sequence[Direction], Sequence[Direction]], Floats]
 
 # Eigenvalues below this share of the largest are zero.
 ZERO = 1e-8
@@ -50,13 +54,20 @@ class BoundaryCone:
 
 
 def boundary_reference(
-    problem: Problem, carried: CarriedCovariances, df: int
+    problem: AnyProblem,
+    carried: CarriedCovariances,
+    df: int,
+    information: Information | None = None,
 ) -> tuple[AbstractReference, bool]:
     """The likelihood ratio's distribution under the smaller model, of ``df`` parameters fewer.
 
     The second value says whether a variance that is not tested is zero at the estimates; it
-    is then held there.
+    is then held there.  ``information`` on the tested directions, all else profiled out, of the
+    tested and the free ones; by default that of a linear model.
     """
+    if information is None:
+        assert isinstance(problem, Problem)
+        information = partial(_efficient, problem, carried)
     cone = boundary_cone(problem, carried)
     structured = bool(cone.rays) or cone.partly > 0
     dimension = sum(m * (m + 1) // 2 for m in cone.sizes)
@@ -65,15 +76,15 @@ def boundary_reference(
     if cone.sizes == [1] and not structured:
         return half_line(df - 1), cone.dropped
     if structured:
-        return _structured_reference(problem, carried, cone, dimension, df), cone.dropped
-    information = _efficient(problem, carried, cone.tested, cone.free)
-    if not _is_definite(information):  # the data cannot tell some of the covariances apart
+        return _structured_reference(problem, cone, dimension, df, information), cone.dropped
+    known = information(cone.tested, cone.free)
+    if not _is_definite(known):  # the data cannot tell some of the covariances apart
         return Mixture((0.5, 0.5), df - 1, bound=True), cone.dropped
-    return covariance_cone(information, cone.sizes, df - dimension), cone.dropped
+    return covariance_cone(known, cone.sizes, df - dimension), cone.dropped
 
 
 def _structured_reference(
-    problem: Problem, carried: CarriedCovariances, cone: BoundaryCone, dimension: int, df: int
+    problem: AnyProblem, cone: BoundaryCone, dimension: int, df: int, information: Information
 ) -> AbstractReference:
     """Other structures: exact for one variance times a correlation, else a bound.
 
@@ -88,15 +99,13 @@ def _structured_reference(
             roots = [covariance.factor(np.array([1.0, angle])) for angle in ANGLES]
             basis, rays = _span(np.stack([T @ T.T for T in roots]))
             tested = [(number, D) for D in basis]
-            information = _efficient(problem, carried, tested, cone.free)
-            return ray_cone(
-                *_identified(information, rays), linear, f"{covariance.name} covariance"
-            )
+            known = information(tested, cone.free)
+            return ray_cone(*_identified(known, rays), linear, f"{covariance.name} covariance")
     d = linear + dimension + cone.others + cone.partly
     return Mixture((0.5, 0.5), d - 1, bound=True)
 
 
-def boundary_cone(problem: Problem, carried: CarriedCovariances) -> BoundaryCone:
+def boundary_cone(problem: AnyProblem, carried: CarriedCovariances) -> BoundaryCone:
     """Sort each term's directions into tested, free and held at zero."""
     cone = BoundaryCone()
     pairs = zip(carried.generic, carried.estimated, strict=True)

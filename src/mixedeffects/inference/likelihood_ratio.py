@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.problem import Problem
-from mixedeffects.inference.boundary_cone import boundary_reference
-from mixedeffects.inference.chi_bar import Mixture
+from mixedeffects.inference.boundary_cone import boundary_cone, boundary_reference
+from mixedeffects.inference.chi_bar import AbstractReference, Mixture, half_line
+from mixedeffects.inference.family_nesting import FamilyStep, family_step
 from mixedeffects.inference.nesting import (
+    AnyFit,
     CarriedCovariances,
     carry,
     fixed_effects_within,
 )
+from mixedeffects.inference.score_information import score_information
 
 Floats = NDArray[np.float64]
 
@@ -59,8 +64,14 @@ def statistic_of(smaller: float, larger: float) -> float | None:
     return difference if difference > ZERO else 0.0
 
 
-def nested(small: Fit, large: Fit) -> CarriedCovariances | str:
+def nested(small: AnyFit, large: AnyFit) -> CarriedCovariances | str:
     """The smaller model's covariances within the larger's, or why it does not lie within it."""
+    if isinstance(small, GeneralFit) and isinstance(large, GeneralFit):
+        step = family_step(small, large)
+        if isinstance(step, str):
+            return step
+    elif type(small) is not type(large):
+        return "not nested: one is a linear and one a generalized fit"
     if small.estimates.n_parameters >= large.estimates.n_parameters:
         return "not nested: as many parameters"
     if not fixed_effects_within(small, large):
@@ -69,9 +80,10 @@ def nested(small: Fit, large: Fit) -> CarriedCovariances | str:
     return f"not nested: {carried}" if isinstance(carried, str) else carried
 
 
-def plain_ratio(small: Fit | None, large: Fit) -> Ratio:
+def plain_ratio(small: AnyFit | None, large: AnyFit) -> Ratio:
     """The statistic with χ²(df); ``small`` None is the model without random effects."""
     if small is None:
+        assert isinstance(large, Fit)
         objective, fewer = linear_objective(large.problem), large.problem.n_parameters
     else:
         objective = small.estimates.objective
@@ -97,6 +109,36 @@ def asymptotic_ratio(ratio: Ratio, large: Fit, carried: CarriedCovariances | str
     return replace(
         ratio, p_value=reference.upper(ratio.statistic), reference=reference.text + HELD * held
     )
+
+
+def general_ratio(small: GeneralFit, large: GeneralFit, carried: CarriedCovariances | str) -> Ratio:
+    """The test of two generalized fits, with variances and families at their boundaries."""
+    step = family_step(small, large)
+    for found in (carried, step):
+        if isinstance(found, str):
+            return no_ratio(found)
+    assert isinstance(carried, CarriedCovariances)
+    assert isinstance(step, FamilyStep)
+    ratio = plain_ratio(small, large)
+    if ratio.statistic is None or ratio.df is None:
+        return ratio
+    if step.place == "singular":
+        return no_ratio(
+            f"none: at {step.text} other parameters mean nothing; use method='bootstrap'"
+        )
+    if step.place == "boundary":
+        cone = boundary_cone(large.problem, carried)
+        if cone.sizes or cone.rays or cone.partly:
+            return no_ratio(
+                f"none: variances and {step.text} are at boundaries; use method='bootstrap'"
+            )
+        reference: AbstractReference = half_line(ratio.df - 1)
+        text = f"{reference.text}; {step.text}"
+    else:
+        information = partial(score_information, small, large, carried)
+        reference, held = boundary_reference(large.problem, carried, ratio.df, information)
+        text = reference.text + HELD * held
+    return replace(ratio, p_value=reference.upper(ratio.statistic), reference=text)
 
 
 def linear_objective(problem: Problem) -> float:

@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.fitting.fit import Fit, fit_design
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.likelihood_ratio import (
     Ratio,
     asymptotic_ratio,
+    general_ratio,
     nested,
     no_ratio,
     plain_ratio,
     simulated,
 )
-from mixedeffects.inference.nesting import carry, fixed_effects_within
+from mixedeffects.inference.nesting import AnyFit, carry, fixed_effects_within
 from mixedeffects.inference.ratio_bootstrap import bootstrap_test
 from mixedeffects.inference.streams import Seed
 
@@ -36,13 +38,13 @@ class Compared:
     """A fit in the comparison: its place in the call, and its test against the one before."""
 
     place: int
-    fit: Fit
+    fit: AnyFit
     refitted: bool
     ratio: Ratio
 
 
 def compare_fits(
-    fits: Sequence[Fit], refit: bool, method: Method, n: int, seed: Seed
+    fits: Sequence[AnyFit], refit: bool, method: Method, n: int, seed: Seed
 ) -> list[Compared]:
     """Order the fits by their parameters and test each against the one before.
 
@@ -51,8 +53,10 @@ def compare_fits(
     DataError
         If the fits are not of the same response, rows, weights and offset.
     ModelError
-        If two are the same model, or REML fits have different fixed effects.
+        If two are the same model, REML fits have different fixed effects, or some give
+        probabilities and some densities.
     """
+    _check_measures(fits)
     for place, fit in enumerate(fits[1:], start=2):
         _check_same_data(fits[0], fit, place)
     used = _by_ml(fits) if refit and _needs_ml(fits) else list(fits)
@@ -69,7 +73,7 @@ def compare_fits(
     return rows
 
 
-def corrected_aic(fit: Fit) -> float:
+def corrected_aic(fit: AnyFit) -> float:
     """AIC with the correction for small samples, Hurvich and Tsai (1989), Biometrika 76, 297."""
     k, n = fit.estimates.n_parameters, fit.estimates.nobs
     if n - k - 1 <= 0:
@@ -77,9 +81,13 @@ def corrected_aic(fit: Fit) -> float:
     return fit.estimates.aic + 2.0 * k * (k + 1) / (n - k - 1)
 
 
-def _ratio(small: Fit, large: Fit, method: Method, n: int, seed: Seed) -> Ratio:
+def _ratio(small: AnyFit, large: AnyFit, method: Method, n: int, seed: Seed) -> Ratio:
     carried = nested(small, large)
     if method == "asymptotic":
+        if isinstance(small, GeneralFit) and isinstance(large, GeneralFit):
+            return general_ratio(small, large, carried)
+        if isinstance(large, GeneralFit):
+            return no_ratio(str(carried))
         return asymptotic_ratio(plain_ratio(small, large), large, carried)
     within = not isinstance(carried, str)
     if within:
@@ -96,7 +104,17 @@ def _ratio(small: Fit, large: Fit, method: Method, n: int, seed: Seed) -> Ratio:
 # -- what makes fits comparable ------------------------------------------------------------
 
 
-def _check_same_data(first: Fit, other: Fit, place: int) -> None:
+def _check_measures(fits: Sequence[AnyFit]) -> None:
+    """Refuse probabilities of counts beside densities: their ratio depends on the unit of y."""
+    kinds = {fit.family.discrete: fit.family.name for fit in fits}
+    if len(kinds) > 1:
+        raise ModelError(
+            f"Family {kinds[True]!r} gives probabilities and {kinds[False]!r} densities, which "
+            "depend on the response's unit: their likelihoods cannot be compared."
+        )
+
+
+def _check_same_data(first: AnyFit, other: AnyFit, place: int) -> None:
     a, b = first.design, other.design
     if len(a.y) != len(b.y):
         raise DataError(
@@ -118,7 +136,11 @@ def _check_same_data(first: Fit, other: Fit, place: int) -> None:
             f"The response {b.response!r} of fit {place} has other values than that of fit 1 "
             f"({int(np.sum(a.y != b.y)):,} of {len(a.y):,} rows): fit both to the same data."
         )
-    for what, one, two in (("weights", a.weights, b.weights), ("offset", a.offset, b.offset)):
+    for what, one, two in (
+        ("trials", a.trials, b.trials),
+        ("weights", a.weights, b.weights),
+        ("offset", a.offset, b.offset),
+    ):
         if (one is None) != (two is None) or (
             one is not None and two is not None and not _same(one, two)
         ):
@@ -127,7 +149,7 @@ def _check_same_data(first: Fit, other: Fit, place: int) -> None:
             )
 
 
-def _dropped(first: Fit, other: Fit) -> str:
+def _dropped(first: AnyFit, other: AnyFit) -> str:
     """Which columns' missing values make the rows differ."""
     names = {**first.design.dropped, **other.design.dropped}
     differ = [
@@ -140,20 +162,22 @@ def _same(a: Floats, b: Floats) -> bool:
     return bool(np.all(np.abs(a - b) <= SAME * (np.abs(a) + np.abs(b))))
 
 
-def _needs_ml(fits: Sequence[Fit]) -> bool:
+def _needs_ml(fits: Sequence[AnyFit]) -> bool:
     if len({fit.estimates.reml for fit in fits}) > 1:
         return True
     return fits[0].estimates.reml and any(not _same_criterion(fits[0], f) for f in fits[1:])
 
 
-def _by_ml(fits: Sequence[Fit]) -> list[Fit]:
+def _by_ml(fits: Sequence[AnyFit]) -> list[AnyFit]:
     return [
-        fit_design(fit.design, False, fit.estimates.theta) if fit.estimates.reml else fit
+        fit_design(fit.design, False, fit.estimates.theta)
+        if isinstance(fit, Fit) and fit.estimates.reml
+        else fit
         for fit in fits
     ]
 
 
-def _check_criteria(fits: Sequence[Fit]) -> None:
+def _check_criteria(fits: Sequence[AnyFit]) -> None:
     kinds = {fit.estimates.reml for fit in fits}
     way_out = "Fit them with reml=False, or let compare(..., refit=True) do so."
     if len(kinds) > 1:
@@ -169,8 +193,10 @@ def _check_criteria(fits: Sequence[Fit]) -> None:
             )
 
 
-def _same_criterion(one: Fit, two: Fit) -> bool:
+def _same_criterion(one: AnyFit, two: AnyFit) -> bool:
     """Whether two REML criteria are of the same contrasts: same span of X, same log|X'X|."""
+    if isinstance(one, GeneralFit) or isinstance(two, GeneralFit):
+        return False
     if one.problem.plan.n_fixed != two.problem.plan.n_fixed:
         return False
     if not (fixed_effects_within(one, two) and fixed_effects_within(two, one)):
@@ -184,11 +210,13 @@ def _log_volume(fit: Fit) -> float:
     return determinant + 2.0 * fit.problem.basis.log_scale
 
 
-def _check_distinct(fits: Sequence[Fit]) -> None:
+def _check_distinct(fits: Sequence[AnyFit]) -> None:
     """Refuse the same model twice, however it is written."""
     for (a, one), (b, two) in combinations(enumerate(fits, start=1), 2):
         if (
-            one.estimates.n_parameters == two.estimates.n_parameters
+            one.family == two.family
+            and type(one) is type(two)
+            and one.estimates.n_parameters == two.estimates.n_parameters
             and fixed_effects_within(one, two)
             and not isinstance(carry(one, two), str)
         ):

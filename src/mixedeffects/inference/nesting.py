@@ -11,10 +11,15 @@ from mixedeffects.algebra._products import level_products
 from mixedeffects.algebra.crossproducts import NO_WEIGHTS, Grouping
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general_estimates import designs_of
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.problem import Problem, Term
 from mixedeffects.formula.effects import RandomDesign
 
 Floats = NDArray[np.float64]
+AnyFit = Fit | GeneralFit
+AnyProblem = Problem | GeneralProblem
 
 # Relative misfit of sums of squares, of columns and of covariances, that counts as rounding.
 SQUARES = 1e-8
@@ -35,38 +40,70 @@ class CarriedCovariances:
     estimated: tuple[Floats, ...]
 
 
-def nothing_carried(large: Fit) -> CarriedCovariances:
+def nothing_carried(large: AnyFit) -> CarriedCovariances:
     """A smaller model without random effects."""
     zeros = tuple(np.zeros((t.covariance.n_columns,) * 2) for t in large.problem.terms)
     return CarriedCovariances(zeros, zeros)
 
 
-def fixed_effects_within(small: Fit, large: Fit) -> bool:
-    """Whether the columns of the smaller X are combinations of the larger one's."""
-    columns, others = small.problem.basis.columns, large.problem.basis.columns
+def fixed_effects_within(small: AnyFit, large: AnyFit) -> bool:
+    """Whether the columns of the smaller X are combinations of the larger one's.
+
+    Of each linear predictor that both have.
+    """
+    own, others = _columns(small), _columns(large)
+    return all(_within_columns(X, others[name]) for name, X in own.items() if name in others)
+
+
+def _columns(fit: AnyFit) -> dict[str, Floats]:
+    """The columns (n, p) of each predictor; thresholds stand in for a constant."""
+    if isinstance(fit, Fit):
+        return {"conditional": fit.problem.basis.columns}
+    found = {p.name: p.basis.columns for p in fit.problem.predictors}
+    if fit.family.has_thresholds:
+        ones = np.ones((fit.problem.n_rows, 1))
+        found["conditional"] = np.hstack([ones, found["conditional"]])
+    return found
+
+
+def _within_columns(columns: Floats, others: Floats) -> bool:
     basis = np.linalg.qr(others).Q
     rest = columns - basis @ (basis.T @ columns)
     sizes = np.linalg.norm(columns, axis=0)
     return bool(np.all(np.linalg.norm(rest, axis=0) <= COLUMNS * sizes))
 
 
-def carry(small: Fit, large: Fit) -> CarriedCovariances | str:
+def random_terms(fit: AnyFit) -> list[tuple[str, RandomDesign]]:
+    """The random terms of all linear predictors, each with its predictor, as in the problem."""
+    if isinstance(fit, Fit):
+        return [("conditional", random) for random in fit.design.random]
+    return [
+        (name, random)
+        for name, own in designs_of(fit.design, fit.family)
+        for random in (() if own is None else own.random)
+    ]
+
+
+def carry(small: AnyFit, large: AnyFit) -> CarriedCovariances | str:
     """The smaller model's covariances within the larger's terms, or which term has no place."""
+    if not small.problem.terms:
+        return nothing_carried(large)
     points = [_points(small, term) for term in small.problem.terms]
     n_points = min(len(p) for p in points)
     sums = [np.zeros((n_points, *(t.covariance.n_columns,) * 2)) for t in large.problem.terms]
-    for number, term in enumerate(small.problem.terms):
-        random = small.design.random[number]
-        for place in _candidates(random.label, large):
-            moved = _represent(small.problem, term, points[number], large.problem, place)
+    terms = zip(small.problem.terms, random_terms(small), points, strict=True)
+    for term, (component, random), own in terms:
+        for place in _candidates(component, random.label, large):
+            moved = _represent(small.problem, term, own, large.problem, place)
             if moved is not None and _all_within(large.problem.terms[place].covariance, moved[1:]):
                 sums[place] += moved[:n_points]
                 break
         else:
             return f"{shown(random)} has no place in the random effects of the larger model"
-    for number, (term, total) in enumerate(zip(large.problem.terms, sums, strict=True)):
+    held = zip(large.problem.terms, random_terms(large), sums, strict=True)
+    for term, (_, random), total in held:
         if not _all_within(term.covariance, total[1:]):
-            return f"{shown(large.design.random[number])} does not hold the smaller model's terms"
+            return f"{shown(random)} does not hold the smaller model's terms"
     return CarriedCovariances(tuple(s[1] for s in sums), tuple(s[0] for s in sums))
 
 
@@ -76,7 +113,7 @@ def shown(random: RandomDesign) -> str:
     return random.label if wrapped else f"({random.label})"
 
 
-def _points(fit: Fit, term: Term) -> Floats:
+def _points(fit: AnyFit, term: Term) -> Floats:
     """Σ/σ² of a term at its estimates and at points inside its range, (J, k, k)."""
     rng = np.random.default_rng(1)
     m = term.covariance.n_parameters
@@ -86,15 +123,16 @@ def _points(fit: Fit, term: Term) -> Floats:
     return np.stack([T @ T.T for T in map(term.covariance.factor, thetas)])
 
 
-def _candidates(label: str, large: Fit) -> list[int]:
-    """Terms of the larger model, the likeliest first: the same one, then small ones."""
-    labels = [r.label for r in large.design.random]
+def _candidates(component: str, label: str, large: AnyFit) -> list[int]:
+    """Terms of the larger model's predictor, the likeliest first: the same one, then small ones."""
+    known = random_terms(large)
     sizes = [t.covariance.n_columns for t in large.problem.terms]
-    return sorted(range(len(labels)), key=lambda t: (labels[t] != label, sizes[t]))
+    places = [t for t, (owner, _) in enumerate(known) if owner == component]
+    return sorted(places, key=lambda t: (known[t][1].label != label, sizes[t]))
 
 
 def _represent(
-    small: Problem, term: Term, points: Floats, large: Problem, place: int
+    small: AnyProblem, term: Term, points: Floats, large: AnyProblem, place: int
 ) -> Floats | None:
     """S (J, k, k) with Z_t(I ⊗ S)Z_t' = Z_s(I ⊗ Σ)Z_s' for each of the points, or None.
 

@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit, problem_with_response
+from mixedeffects.fitting.general_replicates import fit_general_responses
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.replicates import CHUNK, Source, fit_responses
 from mixedeffects.fitting.responses import response_products
 from mixedeffects.inference.draws import parametric_draws
+from mixedeffects.inference.general_draws import GeneralDraws
 from mixedeffects.inference.likelihood_ratio import linear_objectives
+from mixedeffects.inference.nesting import AnyFit
 from mixedeffects.inference.streams import Seed, Streams
 
 Floats = NDArray[np.float64]
@@ -40,7 +44,7 @@ class BootstrapTest:
 
 
 def bootstrap_test(
-    small: Fit | None, large: Fit, statistic: float, n: int, seed: Seed
+    small: AnyFit | None, large: AnyFit, statistic: float, n: int, seed: Seed
 ) -> BootstrapTest:
     """Davison and Hinkley (1997), Bootstrap Methods and their Application, section 4.2.
 
@@ -61,9 +65,17 @@ def bootstrap_test(
     return BootstrapTest(p, error, len(worked), n - len(worked))
 
 
-def bootstrap_ratios(small: Fit | None, large: Fit, n: int, seed: Seed) -> Floats:
+def bootstrap_ratios(small: AnyFit | None, large: AnyFit, n: int, seed: Seed) -> Floats:
     """Likelihood ratios (n,) of responses that the smaller model makes; NaN where a fit failed."""
     streams = Streams(seed)
+    if isinstance(small, GeneralFit) and isinstance(large, GeneralFit):
+        general = GeneralDraws(small, "marginal", streams)
+        return _general_objectives(small, general, n) - _general_objectives(large, general, n)
+    if isinstance(small, GeneralFit) or isinstance(large, GeneralFit):
+        raise ModelError(
+            "A linear and a generalized fit are not refitted to one another's responses: fit "
+            "both with the same kind of model."
+        )
     if small is None:
         source = _noise(large, streams)
         smaller = linear_objectives_of(large.problem, source, n)
@@ -87,9 +99,20 @@ def _noise(fit: Fit, streams: Streams) -> Source:
 def _objectives(problem: Problem, source: Source, n: int) -> Floats:
     """Objectives (n,); NaN where no optimum was found.  A flat one is an optimum all the same."""
     replicates = fit_responses(problem, source, n)
-    objectives = replicates.objective.copy()
-    failed = [r for r, reason in replicates.reasons.items() if not reason.startswith(FLAT)]
-    objectives[failed] = np.nan
+    return _without_failed(replicates.objective, replicates.reasons)
+
+
+def _general_objectives(fit: GeneralFit, draws: GeneralDraws, n: int) -> Floats:
+    """The same of a generalized model."""
+    found = fit_general_responses(
+        fit, lambda number: problem_with_response(fit, draws.response(number)), n
+    )
+    return _without_failed(found.objective, found.reasons)
+
+
+def _without_failed(objectives: Floats, reasons: dict[int, str]) -> Floats:
+    objectives = objectives.copy()
+    objectives[[r for r, reason in reasons.items() if not reason.startswith(FLAT)]] = np.nan
     return objectives
 
 

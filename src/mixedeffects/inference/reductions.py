@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
 from mixedeffects.fitting.fit import Fit, fit_design
+from mixedeffects.fitting.general_estimates import designs_of
+from mixedeffects.fitting.general_fit import GeneralFit, fit_general
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
 from mixedeffects.formula.matrix import MatrixSpec
@@ -57,6 +59,27 @@ def reduced_fit(fit: Fit, reduction: Reduction) -> Fit | None:
     design = replace(fit.design, random=reduction.random)
     start = None if fit.estimates.is_singular else _start(fit, reduction)
     return fit_design(design, fit.estimates.reml, start)
+
+
+def general_reductions(fit: GeneralFit) -> list[tuple[str, Reduction]]:
+    """The same of every linear predictor that has random terms, with its name."""
+    return [
+        (name, reduction)
+        for name, own in designs_of(fit.design, fit.family)
+        if own is not None
+        for reduction in reductions(own)
+    ]
+
+
+def reduced_general_fit(fit: GeneralFit, component: str, reduction: Reduction) -> GeneralFit:
+    """The smaller model's fit, by the same integral, maybe without any random effects."""
+    design = fit.design
+    if component == "conditional":
+        design = replace(design, random=reduction.random)
+    else:
+        own = replace(design.others[component], random=reduction.random)
+        design = replace(design, others={**design.others, component: own})
+    return fit_general(design, fit.family, quadrature=fit.problem.quadrature)
 
 
 def _without(design: Design, number: int) -> Reduction:

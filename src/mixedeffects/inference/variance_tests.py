@@ -8,17 +8,25 @@ from typing import Literal
 
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.exact_test import exact_p_value, spectrum
 from mixedeffects.inference.likelihood_ratio import (
     Ratio,
     asymptotic_ratio,
+    general_ratio,
     linear_objective,
     plain_ratio,
     simulated,
 )
-from mixedeffects.inference.nesting import carry, nothing_carried
+from mixedeffects.inference.nesting import AnyFit, carry, nothing_carried
 from mixedeffects.inference.ratio_bootstrap import bootstrap_test
-from mixedeffects.inference.reductions import Reduction, reduced_fit, reductions
+from mixedeffects.inference.reductions import (
+    Reduction,
+    general_reductions,
+    reduced_fit,
+    reduced_general_fit,
+    reductions,
+)
 from mixedeffects.inference.streams import Seed
 
 Method = Literal["auto", "asymptotic", "exact", "bootstrap"]
@@ -38,7 +46,7 @@ class VarianceTest:
     ratio: Ratio
 
 
-def variance_tests(fit: Fit, method: Method, n: int, seed: Seed) -> list[VarianceTest]:
+def variance_tests(fit: AnyFit, method: Method, n: int, seed: Seed) -> list[VarianceTest]:
     """Likelihood ratio tests of the random terms; ``n`` replicates of the bootstrap.
 
     Raises
@@ -46,6 +54,13 @@ def variance_tests(fit: Fit, method: Method, n: int, seed: Seed) -> list[Varianc
     ModelError
         For ``method="exact"`` where no tested variance stands alone.
     """
+    if isinstance(fit, GeneralFit):
+        if method == "exact":
+            raise ModelError(
+                "The exact test is for Gaussian models: use method='bootstrap' for a test in "
+                "finite samples."
+            )
+        return [_general_test(fit, *each, method, n, seed) for each in general_reductions(fit)]
     candidates = reductions(fit.design)
     if method == "exact":
         _check_exact(fit, candidates)
@@ -72,6 +87,24 @@ def _test(fit: Fit, reduction: Reduction, method: Method, n: int, seed: Seed) ->
         carried = nothing_carried(fit) if small is None else carry(small, fit)
         ratio = asymptotic_ratio(ratio, fit, carried)
     return VarianceTest(reduction.term, reduction.left, objective, n_parameters, ratio)
+
+
+def _general_test(
+    fit: GeneralFit, component: str, reduction: Reduction, method: Method, n: int, seed: Seed
+) -> VarianceTest:
+    small = reduced_general_fit(fit, component, reduction)
+    if method == "bootstrap":
+        ratio = plain_ratio(small, fit)
+        if ratio.statistic is not None:
+            test = bootstrap_test(small, fit, ratio.statistic, n, seed)
+            ratio = simulated(ratio, test.p_value, test.std_error, test.text)
+    else:
+        ratio = general_ratio(small, fit, carry(small, fit))
+    prefix = "" if component == "conditional" else f"{component}: "
+    own = small.estimates
+    return VarianceTest(
+        prefix + reduction.term, reduction.left, own.objective, own.n_parameters, ratio
+    )
 
 
 def is_exact(fit: Fit, alone: bool, reduction: Reduction, method: Method) -> bool:

@@ -40,12 +40,15 @@ def compare(
     -------
     table
         One row a fit, those with fewest parameters first, in the first fit's frame library:
-        ``model`` (place in the call), ``formula``, ``estimation`` (``REML``, ``ML``, or ``ML
-        (refitted)``), ``n_parameters loglik objective aic aicc bic``, and of the test against the
-        row before ``statistic df p_value p_naive reference simulation_error``. ``p_value`` counts
+        ``model`` (place in the call), ``formula``, ``family`` where not all are linear,
+        ``estimation`` (``REML``, ``ML``, or ``ML (refitted)``), ``n_parameters loglik objective
+        aic aicc bic``, and of the test against the row before ``statistic df p_value p_naive
+        reference simulation_error``. ``p_value`` counts
         with variances that cannot be negative, ``p_naive`` is that of χ²(df). Whether one model
         lies within the other is judged by its columns and covariances; where it does not,
-        ``reference`` says why there is no test.
+        ``reference`` says why there is no test. Families may differ: one may be a limit of the
+        other, as ``poisson`` is of ``nbinom2``, or lack its zero inflation, and is then tested
+        at that boundary; of any two AIC and BIC compare.
 
     Raises
     ------
@@ -74,14 +77,12 @@ def compare(
             raise ModelError(f"Argument {place} of compare is {type(fit).__name__}, not a fit.")
     if len(fits) < 2:
         raise ModelError(f"compare needs two fits or more; it was given {len(fits)}.")
-    families = {fit.family for fit in fits}
-    if len(families) > 1:
-        raise ModelError(f"The fits are of different families: {', '.join(sorted(families))}.")
     check_option("refit", refit, (True, False))
     check_option("method", method, ("asymptotic", "bootstrap"))
     draws = replicates(method, n, seed)
     rows = compare_fits([fit._fit for fit in fits], refit, method, draws, seed)
     estimates = [row.fit.estimates for row in rows]
+    families = [row.fit.family.describe() for row in rows]
     ratios = [row.ratio for row in rows]
     kinds = [
         "REML" if e.reml else "ML (refitted)" if row.refitted else "ML"
@@ -91,6 +92,7 @@ def compare(
         {
             "model": [row.place for row in rows],
             "formula": [row.fit.design.formula for row in rows],
+            **({} if set(families) == {"gaussian, identity link"} else {"family": families}),
             "estimation": kinds,
             "n_parameters": [e.n_parameters for e in estimates],
             "loglik": [e.loglik for e in estimates],

@@ -12,6 +12,7 @@ from mixedeffects.model.intervals import Intervals
 from mixedeffects.model.means import GeneralMeans
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.resampling import Resampling
+from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.general_summary import summarize_general
 from mixedeffects.show.summary import Summary
 
@@ -25,6 +26,7 @@ class GeneralizedFit(
     GeneralMeans,
     Resampling,
     ApproximationChecks,
+    VarianceTests,
 ):
     """A fitted generalized mixed model: a MixedFit with a family and a link.
 

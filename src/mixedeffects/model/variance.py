@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from mixedeffects.errors import ModelError
-from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.streams import Seed
 from mixedeffects.inference.variance_tests import Method, variance_tests
 from mixedeffects.model.options import check_option
@@ -20,8 +19,6 @@ METHODS = ("auto", "asymptotic", "exact", "bootstrap")
 
 class VarianceTests(Values):
     """Whether random effects are needed."""
-
-    _fit: Fit
 
     def test_random(
         self,
@@ -38,11 +35,12 @@ class VarianceTests(Values):
         Parameters
         ----------
         method
-            ``"auto"``: exact in finite samples where a single variance is all there is
-            (Crainiceanu and Ruppert 2004), else asymptotic. ``"asymptotic"``: mixtures of χ²,
-            since a variance cannot be negative (Self and Liang 1987; Stram and Lee 1994).
+            ``"auto"``: exact in finite samples where a single variance of a linear model is all
+            there is (Crainiceanu and Ruppert 2004), else asymptotic. ``"asymptotic"``: mixtures
+            of χ², since a variance cannot be negative (Self and Liang 1987; Stram and Lee 1994).
             ``"exact"``: for single variances, with other random effects as if known (Greven et
-            al. 2008). ``"bootstrap"``: both models refitted to responses of the smaller.
+            al. 2008); not for generalized models. ``"bootstrap"``: both models refitted to
+            responses of the smaller.
         n, seed
             Of the bootstrap: the number of draws, 999 when left out, and their seed.
 
