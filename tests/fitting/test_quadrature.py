@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import golden
 import mixedeffects as me
@@ -14,6 +15,7 @@ from general_designs import LAYOUTS, DenseLaplace, drawn_response, general_probl
 from golden import assert_close
 from mixedeffects.covariance import build as covariance_of
 from mixedeffects.errors import ModelError
+from mixedeffects.families import Binomial
 from mixedeffects.families import build as family_of
 from mixedeffects.fitting.general import PredictorArrays, build_general
 from mixedeffects.fitting.general_solve import solve_general
@@ -157,6 +159,8 @@ def test_other_axes_are_the_same_integral_up_to_the_rule(nodes, error):
     np.testing.assert_allclose(here.gradient, expected, rtol=0, atol=1e-5)
 
 
+COUNTS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+
 # -- through fit() -------------------------------------------------------------------------
 
 
@@ -191,12 +195,55 @@ def test_golden(case):
     assert fit.converged
 
 
+SURVIVAL = {
+    "cauchit": (stats.cauchy.logcdf, stats.cauchy.logsf),
+    "probit": (stats.norm.logcdf, stats.norm.logsf),
+    "cloglog": (lambda x: np.log(-np.expm1(-np.exp(x))), lambda x: -np.exp(x)),
+}
+
+
+def exact_cbpp(data, link, beta, sd):
+    """The log-likelihood of the model of ``COUNTS``, herd by herd, with nothing of the package."""
+    X = np.column_stack([np.ones(len(data)), *(data["period"].astype(str) == p for p in "234")])
+    y, n = data["incidence"].to_numpy(float), data["size"].to_numpy(float)
+    log_p, log_q = SURVIVAL[link]
+    constants = stats.binom.logpmf(y, n, 0.5) - n * np.log(0.5)
+    u, total = np.linspace(-12.0, 12.0, 6001), 0.0
+    for herd in data["herd"].unique():
+        at = (data["herd"] == herd).to_numpy()
+        eta = (X[at].astype(float) @ beta)[:, None] + sd * u
+        logs = constants[at, None] + y[at, None] * log_p(eta) + (n - y)[at, None] * log_q(eta)
+        total += np.log(np.exp(logs.sum(axis=0)) @ stats.norm.pdf(u) * (u[1] - u[0]))
+    return total
+
+
+@pytest.mark.parametrize(("link", "theirs_off"), [("cauchit", 0.2), ("probit", 0), ("cloglog", 0)])
+def test_curvature_or_expected_information(cbpp, link, theirs_off):
+    """lme4's Laplace has the expected information: which is nearer to maximum likelihood?"""
+    case = golden.load_case(f"cbpp_{link}_laplace")
+    ours = me.fit(COUNTS, cbpp, family=Binomial(link))
+    best = me.fit(COUNTS, cbpp, family=Binomial(link), quadrature=51)
+    theirs = np.array(list(case.results["fixef"].values()))
+    at_best = exact_cbpp(cbpp, link, best.beta, best.theta[0])
+    at_ours = exact_cbpp(cbpp, link, ours.beta, ours.theta[0])
+    at_theirs = exact_cbpp(cbpp, link, theirs, case.results["theta"][0])
+    assert best.loglik == pytest.approx(at_best, abs=1e-6)
+    assert case.results["exact_loglik_at_laplace_estimates"] == pytest.approx(at_theirs)
+    assert at_best - at_ours < 0.4 * (at_best - at_theirs)
+    se = best.fixef()["std_error"].to_numpy()
+    off, other = (np.abs((beta - best.beta) / se) for beta in (ours.beta, theirs))
+    assert off.max() < 0.012
+    assert other.max() > max(0.025, theirs_off)
+    if link == "cauchit":  # the figures of docs/from-lme4.md
+        assert [at_best, at_ours, at_theirs] == pytest.approx(
+            [-90.8661, -90.8728, -90.8908], abs=5e-5
+        )
+        assert ours.loglik == pytest.approx(-91.0064, abs=5e-5)
+
+
 @pytest.fixture(scope="module")
 def cbpp():
     return me.datasets.load("cbpp")
-
-
-COUNTS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
 
 
 def test_refit_keeps_the_rule(cbpp):
