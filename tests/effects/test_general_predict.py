@@ -456,3 +456,34 @@ def test_standard_errors_do_not_depend_on_what_was_asked_before():
     # the mode is found again, to rounding
     np.testing.assert_allclose(fit.ranef()["std_error"], before, rtol=1e-12)
     np.testing.assert_allclose(fit.predict(std_error=True)["std_error"], first, rtol=1e-12)
+
+
+# -- parameters at the end of their range ----------------------------------------------------
+
+
+def test_observations_with_a_size_that_is_infinite():
+    """Counts without overdispersion: nbinom2 is Poisson, and its size no normal distribution."""
+    data = drawn("poisson")
+    fit = fitted("nbinom2", data)
+    assert fit.sigma > 1e4
+    table = fit.predict(data.head(5), interval="prediction", seed=1)
+    plain = model("poisson").predict(data.head(5), interval="prediction", seed=1)
+    np.testing.assert_allclose(table["conf_high"], plain["conf_high"], atol=1.0)
+    sizes = fit.predict(data.head(5), component="dispersion", interval="confidence")
+    assert (sizes["conf_low"] < sizes["estimate"]).all()
+
+
+def test_observations_of_a_group_of_zeros_are_refused():
+    data = drawn("poisson").assign(f=lambda d: np.where(np.arange(len(d)) % 3, "a", "none"))
+    data.loc[data["f"] == "none", "y"] = 0.0
+    fit = me.fit("y ~ f + (1 | g)", data, family="poisson", on_check="ignore")
+    rows = data.query("f == 'none'").head(2)
+    with pytest.raises(ModelError, match="so much uncertainty"):
+        fit.predict(rows, interval="prediction", seed=1)
+    table = fit.predict(rows, interval="confidence")
+    assert (table["conf_low"] == 0.0).all()
+    assert (
+        fit.predict(data.head(9).query("f == 'a'"), interval="prediction", seed=1)
+        .notna()
+        .all(axis=None)
+    )

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 DRAWS = 4000
 # Draws that are held at a time.
 BATCH = 2_000_000
+# A logarithm or logit with a larger standard error than this is at the end of its range, where
+# the likelihood is flat on one side: no normal distribution, it is taken as it is.
+FLAT = 20.0
 
 
 def observation_columns(
@@ -36,7 +39,8 @@ def observation_columns(
     quantiles of draws of it, the standard error their root mean square distance from the
     estimate.
     """
-    covariance, trials = predictor_covariance(fit, rows, request), trials_behind(fit, rows)
+    covariance = _with_ends_known(predictor_covariance(fit, rows, request))
+    trials = trials_behind(fit, rows)
     estimate = fit.family.mean(tuple(eta))
     tails = (0.5 * (1.0 - request.level), 0.5 * (1.0 + request.level))
     spread, limits = np.empty(rows.n), np.empty((2, rows.n))
@@ -44,6 +48,13 @@ def observation_columns(
         spread[some] = np.sqrt(((drawn - estimate[some, None]) ** 2).mean(axis=1))
         limits[:, some] = np.quantile(drawn, tails, axis=1, method="inverted_cdf")
     return {"std_error": spread, "conf_low": limits[0], "conf_high": limits[1]}
+
+
+def _with_ends_known(covariance: Floats) -> Floats:
+    """The covariance (n, A, A) without predictors, besides η, of which nothing is known."""
+    flat = np.diagonal(covariance, axis1=1, axis2=2) > FLAT**2
+    flat[:, 0] = False
+    return np.where(flat[:, :, None] | flat[:, None, :], 0.0, covariance)
 
 
 def trials_behind(fit: GeneralFit, rows: GeneralRows) -> Floats | None:

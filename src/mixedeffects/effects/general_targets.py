@@ -57,13 +57,14 @@ class Target:
         others = np.delete(slopes, self.place, axis=-1)
         if slopes.ndim == 2 and not others.any():
             half = width * np.sqrt(covariance[:, self.place, self.place])
-            low, high = (
-                self.value([e + s * half if a == self.place else e for a, e in enumerate(eta)])
-                for s in (-1.0, 1.0)
-            )
+            with np.errstate(over="ignore"):  # of a parameter at the end of its range
+                low, high = (
+                    self.value([e + s * half if a == self.place else e for a, e in enumerate(eta)])
+                    for s in (-1.0, 1.0)
+                )
         else:
             value, spread = self.value(eta), np.sqrt(delta_variance(slopes, covariance))
-            with np.errstate(divide="ignore", invalid="ignore"):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
                 t = self.link.forward(value)
                 half = width * spread / np.abs(self.link.slopes(t)[0])
                 low, high = (
