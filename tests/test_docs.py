@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mixedeffects import cli
+from mixedeffects.families import FAMILIES
 
 REPOSITORY = Path(__file__).parents[1]
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -38,3 +39,11 @@ def test_the_readme_shows_what_is_printed(capsys):
 def test_links_to_files_lead_somewhere(document):
     for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
         assert (document.parent / link).exists(), link
+
+
+def test_every_family_is_described_with_its_links():
+    sections = (REPOSITORY / "docs" / "families.md").read_text(encoding="utf-8").split("\n## ")
+    for name, family in FAMILIES.items():
+        own = [s for s in sections[2:] if re.search(rf"^\|.*`{name}`|^`{name}`:", s, re.MULTILINE)]
+        assert len(own) == 1, name
+        assert all(f"`{link}`" in own[0] for link in family.links), name
