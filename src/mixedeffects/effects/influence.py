@@ -22,9 +22,12 @@ from mixedeffects.effects.rows import row_labels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.deletion import Deleted, Deletions
 from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_deletion import GeneralDeletions
+from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.replicates import CHUNK, affordable_threads, run_threads
 
 Floats = NDArray[np.float64]
+AnyFit = Fit | GeneralFit
 
 # Why there are no estimates without a row.
 ALONE = "It alone informs a coefficient."
@@ -134,15 +137,16 @@ def cooks_distance(fit: Fit) -> Floats:
     return (1.0 - left) / left * square / len(fit.estimates.beta)
 
 
-def influence_of_rows(fit: Fit, refit: bool) -> Influence:
+def influence_of_rows(fit: AnyFit, refit: bool) -> Influence:
     """Each row deleted, at fixed θ in closed form, or with the model refitted."""
     if not refit:
+        assert isinstance(fit, Fit)
         return _at_fixed_theta(fit)
     parts = list(np.arange(fit.estimates.nobs)[:, None])
     return _compared(fit, None, row_labels(fit), *_deleted(fit, parts, True), True)
 
 
-def influence_of_groups(fit: Fit, group: str, refit: bool) -> Influence:
+def influence_of_groups(fit: AnyFit, group: str, refit: bool) -> Influence:
     """The rows of each level of a grouping factor deleted."""
     codes, levels = group_rows(fit, group)
     order = np.argsort(codes, kind="stable")
@@ -182,12 +186,12 @@ def _at_fixed_theta(fit: Fit) -> Influence:
 
 
 def _deleted(
-    fit: Fit, parts: Sequence[NDArray[np.integer]], refit: bool
+    fit: AnyFit, parts: Sequence[NDArray[np.integer]], refit: bool
 ) -> tuple[list[Deleted], list[str | None]]:
     """Estimates without each part of the rows, NaN with the reason where there are none."""
     p, m = len(fit.estimates.beta), len(fit.estimates.theta)
     nothing = Deleted(np.full(p, np.nan), np.full((p, p), np.nan), np.nan, np.full(m, np.nan))
-    deletions = Deletions(fit, refit)
+    deletions = Deletions(fit, refit) if isinstance(fit, Fit) else GeneralDeletions(fit)
     results = [nothing] * len(parts)
     reasons: list[str | None] = [None] * len(parts)
 
@@ -205,7 +209,7 @@ def _deleted(
 
 
 def _compared(
-    fit: Fit,
+    fit: AnyFit,
     group: str | None,
     levels: NDArray[Any],
     results: list[Deleted],
@@ -226,7 +230,7 @@ def _compared(
 
 
 def _summarized(
-    fit: Fit,
+    fit: AnyFit,
     group: str | None,
     levels: NDArray[Any],
     dfbeta: Floats,
@@ -258,20 +262,24 @@ def _summarized(
         reasons=tuple(reasons),
         x_names=fit.estimates.x_names,
         deviation_names=tuple(
-            f"sd({name} | {term.group})" for term in fit.estimates.terms for name in term.names
+            ("" if term.component == "conditional" else f"{term.component}: ")
+            + f"sd({name} | {term.group})"
+            for term in fit.estimates.terms
+            for name in term.names
         ),
         frame=fit.design.frame,
     )
 
 
-def _deviations(fit: Fit, sigma: Floats, theta: Floats) -> Floats:
+def _deviations(fit: AnyFit, sigma: Floats, theta: Floats) -> Floats:
     """Standard deviations (D, s) of the random effects from σ (D,) and θ (D, m)."""
     count = sum(len(term.names) for term in fit.estimates.terms)
     result = np.full((len(sigma), count), np.nan)
-    for i in np.flatnonzero(np.isfinite(sigma)):
+    unit = sigma if isinstance(fit, Fit) else np.ones(len(sigma))
+    for i in np.flatnonzero(np.isfinite(unit) & np.isfinite(theta).all(axis=1)):
         parts = [
             column_deviations(t.covariance.factor(theta[i, t.parameters]))
             for t in fit.problem.terms
         ]
-        result[i] = sigma[i] * np.concatenate(parts)
+        result[i] = unit[i] * np.concatenate(parts)
     return result

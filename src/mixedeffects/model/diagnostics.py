@@ -158,6 +158,43 @@ class GeneralDiagnostics(GeneralExplained):
 
     _fit: GeneralFit
 
+    def influence(self, group: str | None = None) -> influence.Influence:
+        """What the estimates would be without each row, or without each group.
+
+        The model is fitted again each time, all its parameters from their estimates on.
+
+        Parameters
+        ----------
+        group
+            A grouping factor, or a categorical column of the model, whose levels are deleted
+            in turn; None for single rows, of which each is a fit.
+
+        Returns
+        -------
+        Influence
+            As of a linear fit: ``table``, ``largest(n)``, and arrays ``dfbeta dfbetas
+            cooks_distance covratio`` of the conditional coefficients, ``sigma``, the dispersion,
+            ``theta`` and ``deviations`` of all predictors' terms. What cannot be estimated is NaN
+            with its reason.
+
+        Raises
+        ------
+        DataError
+            If the model has no such grouping.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> data = me.datasets.load("cbpp")
+        >>> formula = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+        >>> fit = me.fit(formula, data, family="binomial")
+        >>> fit.influence("herd").largest(2).levels
+        array(['11', '1'], dtype=object)
+        """
+        if group is None:
+            return influence.influence_of_rows(self._fit, True)
+        return influence.influence_of_groups(self._fit, group, True)
+
     def simulated_residuals(
         self, n: int = 99, *, seed: Seed = None, group: str | None = None
     ) -> SimulatedResiduals:
