@@ -258,6 +258,18 @@ def test_tables_are_of_the_callers_library():
     assert fit.icc().by_group.columns == ["group", "adjusted", "unadjusted"]
 
 
+def test_weights_that_repeat_rows_repeat_them():
+    """Of the mean at which the variance is taken, as of everything that is estimated."""
+    data = counts()
+    twice = np.tile([1, 2], len(data) // 2)
+    weighted = me.fit("y ~ x + (1 | g)", data.assign(w=twice), family="poisson", weights="w")
+    repeated = me.fit("y ~ x + (1 | g)", data.loc[data.index.repeat(twice)], family="poisson")
+    own, other = link_variance(weighted._fit), link_variance(repeated._fit)
+    assert own == pytest.approx(other, rel=1e-8)
+    # up to the divisor n - 1 of the variance of the fixed part
+    assert shares(weighted) == pytest.approx(shares(repeated), rel=3e-3)
+
+
 def test_bootstrap_intervals_hold_the_estimate():
     fit = me.fit("y ~ x + (1 | g)", counts(), family="poisson")
     r2 = fit.r2("bootstrap", n=60, seed=1)

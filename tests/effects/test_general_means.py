@@ -198,6 +198,17 @@ def test_means_of_several_predictors_are_predictions(case_id, specs, component):
         np.testing.assert_allclose(table[name], own[name], rtol=1e-6, err_msg=name)
 
 
+def test_averages_over_cells_are_averages_of_the_rows():
+    fit = fitted_case("salamanders_zip")
+    options = {"component": "response", "scale": "response"}
+    own = fit.predict(random="population", **options)
+    (mean,) = fit.emmeans([], weights="cells", **options).table["estimate"]
+    assert mean == pytest.approx(own.mean(), rel=1e-8)
+    mined = golden.load_case("salamanders_zip").data["mined"].to_numpy()
+    by = fit.emmeans("mined", weights="cells", **options).table.set_index("mined")["estimate"]
+    assert by["yes"] == pytest.approx(own[mined == "yes"].mean(), rel=1e-8)
+
+
 def test_category_probabilities_add_up_and_are_averages():
     fit = fitted_case("wine_clmm_logit")
     table = fit.emmeans("temp", scale="response").table
@@ -309,6 +320,28 @@ def test_a_decreasing_link_keeps_limits_in_order(data):
     contrasts = fit.emmeans("a", scale="response").contrast()
     np.testing.assert_allclose(contrasts.table["estimate"], fit.emmeans("a").contrast().estimate)
     assert "model's scale" in " ".join(contrasts.notes)
+
+
+def test_an_identity_link_has_one_scale():
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame({"a": np.tile(["u", "v"], 60), "g": np.repeat(np.arange(12), 10)})
+    p = np.where(table.a == "u", 0.3, 0.6) + 0.05 * rng.standard_normal(12)[table.g]
+    table = table.assign(k=rng.binomial(20, p), n=20)
+    family = families.Binomial(link="identity")
+    fit = me.fit("cbind(k, n - k) ~ a + (1 | g)", table, family=family, on_check="ignore")
+    own, same = fit.emmeans("a").table, fit.emmeans("a", scale="response").table
+    pd.testing.assert_frame_equal(own, same)
+    np.testing.assert_allclose(own["estimate"], [0.3, 0.6], atol=0.1)
+
+
+def test_slopes_of_extra_zeros_on_both_scales():
+    fit = fitted_case("sim_zigamma")
+    options = {"component": "zero_inflation", "at": {"x": 0.2}}
+    (link,) = fit.slopes("x", **options).table.to_dict("records")
+    slopes = fit.slopes("x", scale="response", **options)
+    p = fit.emmeans([], scale="response", **options).table["estimate"][0]
+    assert slopes.table["estimate"][0] == pytest.approx(p * (1 - p) * link["estimate"], rel=1e-6)
+    assert "probability of an extra zero" in " ".join(slopes.notes)
 
 
 def test_a_root_link_has_no_limits_beyond_zero():

@@ -65,7 +65,7 @@ def link_variance(fit: GeneralFit, approximation: Approximation | None = None) -
         return LATENT[family.link]
     variance, mean = _at_the_mean(fit)
     on_link = _SCALES[chosen](variance, mean, family)
-    result = float(np.mean(on_link))
+    result = float(np.average(on_link, weights=_counts(fit)))
     if not np.isfinite(result):
         raise ModelError(
             f"Family {family.name!r} has no finite variance at the estimates, so that R² and ICC"
@@ -104,13 +104,18 @@ def _check(approximation: Approximation, family: AbstractFamily) -> None:
 def _at_the_mean(fit: GeneralFit) -> tuple[Floats, float]:
     """The family's variance (n,) at the mean of the responses, and that mean."""
     family, response = fit.family, fit.problem.response
-    weights = np.ones_like(response.y) if fit.problem.weights is None else fit.problem.weights
     trials = np.ones_like(response.y) if response.trials is None else response.trials
-    mean = float(np.average(response.observed, weights=weights * trials))
+    mean = float(np.average(response.observed, weights=_counts(fit) * trials))
     eta = linear_predictors(fit, own_general_rows(fit), [])
     at = np.full_like(eta[0], family.g.forward(np.asarray(mean)))
     one = Response(response.y, None if response.trials is None else np.ones_like(response.y))
     return family.variance(one, (at, *eta[1:])), mean
+
+
+def _counts(fit: GeneralFit) -> Floats:
+    """How often each row (n,) counts."""
+    weights = fit.problem.weights
+    return np.ones(fit.problem.n_rows) if weights is None else weights
 
 
 def _delta(variance: Floats, mean: float, family: AbstractFamily) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mixedeffects.effects.link_variance import Approximation, link_variance
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
 
@@ -59,18 +60,26 @@ class RowMoments:
         )
 
 
-def row_moments(fit: Fit | GeneralFit) -> RowMoments:
-    """The moments of the rows that a fit used, of its conditional predictor."""
-    design, n = fit.design, len(fit.design.y)
-    X = design.X[:, fit.estimates.kept]
-    centred = X - X.mean(axis=0)
+def row_moments(fit: Fit) -> RowMoments:
+    """The moments of the rows that a fit used."""
+    weights = fit.design.weights
+    moments = predictor_moments(fit.design, fit.estimates.kept, None)
+    return moments if weights is None else replace(moments, residual=float(np.mean(1.0 / weights)))
+
+
+def predictor_moments(design: Design, kept: NDArray[np.intp], counts: Floats | None) -> RowMoments:
+    """The moments of a predictor's rows, each of which counts (n,) times, once where omitted."""
+    n = len(design.y)
+    X = design.X[:, kept]
+    share = np.full((n, 1), 1.0 / n) if counts is None else counts[:, None] / counts.sum()
+    centred = X - (share * X).sum(axis=0)
     random = []
     for term in design.random:
         own = 1.0 if term.matrix is None else np.diagonal(term.matrix)[term.codes, None]
-        random.append((term.values * own).T @ term.values / n)
-    residual = 1.0 if design.weights is None else float(np.mean(1.0 / design.weights))
+        random.append((share * term.values * own).T @ term.values)
     groups = tuple(term.group for term in design.random)
-    return RowMoments(centred.T @ centred / max(n - 1, 1), tuple(random), residual, groups)
+    fixed = (share * centred).T @ centred * (n / max(n - 1, 1))
+    return RowMoments(fixed, tuple(random), 1.0, groups)
 
 
 def variance_parts(fit: Fit) -> VarianceParts:
@@ -86,7 +95,8 @@ def general_variance_parts(
 ) -> VarianceParts:
     """The parts on the scale of the link, of the conditional predictor.
 
-    Random effects of single rows are variance about the mean: they count as residual.
+    Random effects of single rows are variance about the mean: they count as residual. Rows count
+    as often as their prior weights say, as they do in the likelihood.
 
     Raises
     ------
@@ -95,7 +105,8 @@ def general_variance_parts(
     """
     residual = link_variance(fit, approximation)
     terms = [t for t in fit.estimates.terms if t.component == "conditional"]
-    parts = row_moments(fit).parts(fit.estimates.beta, [t.covariance for t in terms], 0.0)
+    moments = predictor_moments(fit.design, fit.estimates.kept, fit.problem.weights)
+    parts = moments.parts(fit.estimates.beta, [t.covariance for t in terms], 0.0)
     single = [len(term.levels) == fit.estimates.nobs for term in terms]
     of_rows = sum(v for v, alone in zip(parts.random, single, strict=True) if alone)
     kept = [i for i, alone in enumerate(single) if not alone]

@@ -81,7 +81,7 @@ def predictor_surface(
         kept = np.append(0, own.estimate.kept)
         return LinearSurface((own.design,), latent(fit, own, freedom), kept, LATENT, None)
     back, kept = inverse_of(fit, component), own.estimate.kept
-    if back.link.name == "identity":
+    if back.link.name == "identity" and fit.family.response_kind == "numeric":
         return linear_surface(own.design, own.freedom(freedom), kept, scale)
     of_what = base_of(fit.family).dispersion if component == "dispersion" else back.target
     named = f"the {back.link.name} scale of {of_what}"
@@ -170,5 +170,12 @@ def response_surface(
         kept = np.append(np.arange(own.first), own.estimate.kept)
         parts.append(Part(design, kept) if design is not None and matters else None)
     designs = tuple(part.design for part in parts if part is not None)
-    note = f"Averages of {at_zero(meaning(fit, component), bool(fit.estimates.terms))}"
+    way = inverse_of(fit, component)
+    of_one = component in ("zero_inflation", "dispersion")
+    of_what, typical = (
+        (way.target, way.typical)
+        if of_one
+        else (meaning(fit, component), bool(fit.estimates.terms))
+    )
+    note = f"Averages of {at_zero(of_what, typical)}"
     return ResponseSurface(designs, freedom, fit, target, tuple(parts), note)
