@@ -229,7 +229,7 @@ def test_curvature_or_expected_information(cbpp, link, theirs_off):
     at_theirs = exact_cbpp(cbpp, link, theirs, case.results["theta"][0])
     assert best.loglik == pytest.approx(at_best, abs=1e-6)
     assert case.results["exact_loglik_at_laplace_estimates"] == pytest.approx(at_theirs)
-    assert at_best - at_ours < 0.4 * (at_best - at_theirs)
+    assert 0.0 < at_best - at_ours < 0.6 * (at_best - at_theirs)
     se = best.fixef()["std_error"].to_numpy()
     off, other = (np.abs((beta - best.beta) / se) for beta in (ours.beta, theirs))
     assert off.max() < 0.012
