@@ -487,3 +487,15 @@ def test_observations_of_a_group_of_zeros_are_refused():
         .notna()
         .all(axis=None)
     )
+
+
+def test_probabilities_of_which_nothing_is_known():
+    """All of one level in the first category: its probability is 1, anything fits."""
+    data = drawn("cumulative").assign(f=lambda d: np.where(np.arange(len(d)) % 3, "a", "none"))
+    data.loc[data["f"] == "none", "y"] = 0.0
+    fit = me.fit("y ~ f + (1 | g)", data, family="cumulative", on_check="ignore")
+    table = fit.predict(data.query("f == 'none'").head(3), interval="confidence")
+    assert (table["conf_low"] == 0.0).all()
+    assert (table["conf_high"] == 1.0).all()
+    known = fit.predict(data.query("f == 'a'").head(3), interval="confidence")
+    assert (known["conf_low"] > 0.0).all()

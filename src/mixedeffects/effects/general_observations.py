@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.effects.general_predict import GeneralRequest, predictor_covariance
 from mixedeffects.effects.general_rows import GeneralRows
+from mixedeffects.effects.general_targets import FLAT
 from mixedeffects.errors import ModelError
 from mixedeffects.families import Response
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -20,9 +21,6 @@ Floats = NDArray[np.float64]
 DRAWS = 4000
 # Draws that are held at a time.
 BATCH = 2_000_000
-# A logarithm or logit with a larger standard error than this is at the end of its range, where
-# the likelihood is flat on one side: no normal distribution, it is taken as it is.
-FLAT = 20.0
 
 
 def observation_columns(
@@ -51,7 +49,10 @@ def observation_columns(
 
 
 def _with_ends_known(covariance: Floats) -> Floats:
-    """The covariance (n, A, A) without predictors, besides η, of which nothing is known."""
+    """The covariance (n, A, A) with predictors at the end of their range, η aside, as they are.
+
+    There the likelihood is flat on one side, and no normal distribution describes them.
+    """
     flat = np.diagonal(covariance, axis1=1, axis2=2) > FLAT**2
     flat[:, 0] = False
     return np.where(flat[:, :, None] | flat[:, None, :], 0.0, covariance)

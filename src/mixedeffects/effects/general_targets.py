@@ -21,6 +21,9 @@ Component = Literal["response", "conditional", "zero_inflation", "dispersion"]
 
 # Step of the differences of a target by the predictors, which are of order one.
 STEP = 1e-5
+# A predictor with a larger standard error than this is at the end of its range, where the
+# likelihood is flat on one side: on the scales of logarithms and logits nothing is known of it.
+FLAT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +66,24 @@ class Target:
                     for s in (-1.0, 1.0)
                 )
         else:
-            value, spread = self.value(eta), np.sqrt(delta_variance(slopes, covariance))
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                t = self.link.forward(value)
-                half = width * spread / np.abs(self.link.slopes(t)[0])
-                low, high = (
-                    np.where(spread > 0.0, self.link.inverse(t + s * half), value)
-                    for s in (-1.0, 1.0)
-                )
+            low, high = self._delta_limits(eta, slopes, covariance, width)
         return np.minimum(low, high), np.maximum(low, high)
+
+    def _delta_limits(
+        self, eta: Predictors, slopes: Floats, covariance: Floats, width: float
+    ) -> tuple[Floats, Floats]:
+        value, spread = self.value(eta), np.sqrt(delta_variance(slopes, covariance))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            t = self.link.forward(value)
+            half = width * spread / np.abs(self.link.slopes(t)[0])
+            low, high = (
+                np.where(spread > 0.0, self.link.inverse(t + s * half), value) for s in (-1.0, 1.0)
+            )
+        if value.ndim == 1:
+            return low, high
+        # probabilities of 0 or 1 have no slopes: where nothing is known of η, neither is of them
+        flat = covariance[:, self.place, self.place, None] > FLAT**2
+        return np.where(flat, 0.0, low), np.where(flat, 1.0, high)
 
 
 def mean_follows_link(family: AbstractFamily) -> bool:
