@@ -11,29 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.errors import MixedEffectsWarning, ModelError
 from mixedeffects.fitting.fit import Fit
-from mixedeffects.fitting.general_fit import GeneralFit, problem_with_response
-from mixedeffects.fitting.general_replicates import fit_general_responses
-from mixedeffects.fitting.replicates import Progress, Replicates, fit_responses
+from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.fitting.replicates import Progress, fit_responses
 from mixedeffects.inference.draws import Draws, Random, parametric_draws, residual_draws
 from mixedeffects.inference.general_draws import GeneralDraws
 from mixedeffects.inference.parameters import (
     AnyFit,
     Parameter,
-    general_values,
     natural_parameters,
     natural_value,
 )
 from mixedeffects.inference.refits import (
-    Results,
     Statistic,
     each_general_refit,
     each_refit,
     each_resample,
 )
+from mixedeffects.inference.replicate_values import general_values_of, linear_values
 from mixedeffects.inference.streams import Seed, Streams
 from mixedeffects.inference.wald import check_level
 
@@ -237,7 +234,7 @@ def bootstrap(
             )
         general = GeneralDraws(fit, random, streams)
         results = (
-            _general_values(fit, general, n, parameters, threads, progress)
+            general_values_of(fit, general, n, parameters, threads, progress)
             if statistic is None
             else each_general_refit(fit, general, n, compute, progress)
         )
@@ -248,7 +245,7 @@ def bootstrap(
     else:
         draws = _draws(fit, method, random, streams)
         found = fit_responses(fit.problem, draws.deviations, n, threads=threads, progress=progress)
-        results = _values(fit, found, parameters), found.reasons, found.singular
+        results = linear_values(fit, found, parameters), found.reasons, found.singular
     values, reasons, singular = results
     if len(reasons) == n:
         raise ModelError(f"Every bootstrap replicate failed; the first: {reasons[0]}")
@@ -284,58 +281,6 @@ def _draws(fit: Fit, method: Method, random: Random, streams: Streams) -> Draws:
     if method == "residual":
         return residual_draws(fit, streams)
     return parametric_draws(fit, random, streams)
-
-
-def _general_values(
-    fit: GeneralFit,
-    draws: GeneralDraws,
-    n: int,
-    parameters: Sequence[Parameter],
-    threads: int | None,
-    progress: Progress | None,
-) -> Results:
-    """The natural parameters (n, k) of a generalized model's refits."""
-    found = fit_general_responses(
-        fit,
-        lambda number: problem_with_response(fit, draws.response(number)),
-        n,
-        threads=threads,
-        progress=progress,
-    )
-    values = np.array([general_values(fit.problem, parameters, psi) for psi in found.psi])
-    return values, found.reasons, found.singular
-
-
-def _values(fit: Fit, found: Replicates, parameters: tuple[Parameter, ...]) -> Floats:
-    """The natural parameters (n, k) of fits to deviations from Xβ̂."""
-    covariances = found.covariances(fit.problem)
-    columns = []
-    for parameter in parameters:
-        if parameter.kind == "fixed":
-            j = parameter.number
-            columns.append(fit.estimates.beta[j] + found.beta[:, j])
-        elif parameter.kind == "sigma":
-            columns.append(found.sigma)
-        else:
-            term = fit.problem.terms[parameter.number]
-            if parameter.kind == "corr" and isinstance(term.covariance, Autoregressive):
-                columns.append(np.sin(found.theta[:, term.parameters][:, 1]))
-                continue
-            block = covariances[parameter.number][:, parameter.columns][:, :, parameter.columns]
-            columns.append(_deviation(block) if parameter.kind == "sd" else _correlation(block))
-    return np.column_stack(columns)
-
-
-def _deviation(block: Floats) -> Floats:
-    return np.sqrt(block[:, 0, 0])
-
-
-def _correlation(block: Floats) -> Floats:
-    """Correlations (n,) of covariances (n, 2, 2); NaN where a variance is zero."""
-    sizes = np.sqrt(block[:, 0, 0] * block[:, 1, 1])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        correlation: Floats = np.clip(block[:, 0, 1] / sizes, -1.0, 1.0)
-    return correlation
 
 
 def _quantities(
