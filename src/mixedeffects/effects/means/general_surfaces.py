@@ -96,22 +96,25 @@ def base_of(family: AbstractFamily) -> AbstractFamily:
 
 def inverse_of(fit: GeneralFit, component: Component) -> InverseLink:
     """The way from a linear predictor to what it is of."""
-    family = base_of(fit.family)
-    name = component if component in ("zero_inflation", "dispersion") else "conditional"
-    typical = name in {term.component for term in fit.estimates.terms}
+    family, target = base_of(fit.family), meaning(fit, component)
+    typical = has_random(fit, "conditional" if component == "response" else component)
     if component == "zero_inflation":
-        return InverseLink(LINKS["logit"], "the probability of an extra zero", typical)
+        return InverseLink(LINKS["logit"], target, typical)
     if component == "dispersion":
         rate = float(np.log(family.sigma(np.ones(1)))[0])  # sigma is exp(rate·δ)
-        return InverseLink(LINKS["log"], family.sigma_name, typical, rate)
+        return InverseLink(LINKS["log"], target, typical, rate)
     if not mean_follows_link(family):
-        return InverseLink(family.g, f"the location of {fit.design.response}", typical)
-    return InverseLink(family.g, meaning(fit, component), typical)
+        target = f"the location of {fit.design.response}"
+    return InverseLink(family.g, target, typical)
 
 
 def meaning(fit: GeneralFit, component: Component) -> str:
     """What the values of a component are on the response's scale."""
     family, response = fit.family, fit.design.response
+    if component == "zero_inflation":
+        return "the probability of an extra zero"
+    if component == "dispersion":
+        return base_of(family).sigma_name
     if family.response_kind == "ordinal":
         return f"the probability of each category of {response}"
     if isinstance(family, ZeroInflated) and component == "conditional":
@@ -120,6 +123,12 @@ def meaning(fit: GeneralFit, component: Component) -> str:
         names = fit.design.categories
         return f"the probability of {names[1]!r}" if names else "the probability of success"
     return f"the mean of {response}"
+
+
+def has_random(fit: GeneralFit, component: Component) -> bool:
+    """Whether random effects are added to what a component depends on."""
+    found = {term.component for term in fit.estimates.terms}
+    return bool(found) if component == "response" else component in found
 
 
 def latent(fit: GeneralFit, own: Coefficients, freedom: AbstractFreedom) -> AbstractFreedom:
@@ -165,17 +174,10 @@ def response_surface(
     slopes = target.slopes(linear_predictors(fit, own_general_rows(fit), []))
     parts: list[Part | None] = []
     for a, (name, design) in enumerate(designs_of(fit.design, fit.family)):
-        matters = bool(slopes[..., a].any())
+        matters = a == target.place or bool(slopes[..., a].any())
         own = coefficients(fit, name)
         kept = np.append(np.arange(own.first), own.estimate.kept)
         parts.append(Part(design, kept) if design is not None and matters else None)
     designs = tuple(part.design for part in parts if part is not None)
-    way = inverse_of(fit, component)
-    of_one = component in ("zero_inflation", "dispersion")
-    of_what, typical = (
-        (way.target, way.typical)
-        if of_one
-        else (meaning(fit, component), bool(fit.estimates.terms))
-    )
-    note = f"Averages of {at_zero(of_what, typical)}"
+    note = f"Averages of {at_zero(meaning(fit, component), has_random(fit, component))}"
     return ResponseSurface(designs, freedom, fit, target, tuple(parts), note)
