@@ -15,7 +15,7 @@ from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.draws import parametric_draws
 from mixedeffects.inference.power_designs import resized
-from mixedeffects.inference.power_tests import AbstractPowerTest, Run
+from mixedeffects.inference.power_runs import AbstractPowerTest, Run
 from mixedeffects.inference.streams import Seed, Streams
 
 Floats = NDArray[np.float64]

@@ -10,13 +10,8 @@ from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.inference.power import Power, simulated_power
 from mixedeffects.inference.power_designs import sizes_of, with_parameters
-from mixedeffects.inference.power_tests import (
-    AbstractPowerTest,
-    OwnTest,
-    is_random,
-    p_value_of,
-    power_test,
-)
+from mixedeffects.inference.power_runs import AbstractPowerTest
+from mixedeffects.inference.power_tests import OwnTest, is_random, p_value_of, power_test
 from mixedeffects.inference.streams import Seed
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.linear import LinearFit
