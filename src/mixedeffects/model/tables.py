@@ -29,7 +29,7 @@ class Tables(Values):
         table
             ``term estimate std_error statistic df p_value conf_low conf_high``, after
             ``component`` (``conditional dispersion zero_inflation threshold shape``) where the
-            model has several linear predictors.
+            model has several linear predictors. Parameters of a shape are not tested.
 
         Raises
         ------
@@ -57,6 +57,9 @@ class Tables(Values):
 
     def ranef(self) -> Any:
         """Table of the conditional modes with their conditional standard deviations.
+
+        These are given the parameters (lme4's, and ordinal's). Standard errors that count the
+        parameters' uncertainty too are those of ``predict``.
 
         Returns
         -------
