@@ -267,3 +267,57 @@ def test_invariant_to_units():
 def test_refusals(cbpp, options, words):
     with pytest.raises(ModelError, match=words):
         cbpp.confint(**options)
+
+
+# -- estimates that are not finite ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def counts():
+    """Poisson counts: nothing is overdispersed, no zeros are extra."""
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(20), 12)
+    y = rng.poisson(np.exp(1 + 0.5 * rng.normal(size=20)[g])).astype(float)
+    return {"y": y, "g": g.astype(str), "x": rng.normal(size=240)}
+
+
+def test_a_dispersion_without_end(counts):
+    """The size of a negative binomial is bounded below only; the others are Poisson's."""
+    fit = me.fit("y ~ x + (1 | g)", counts, family="nbinom2", on_check="ignore")
+    with pytest.warns(MixedEffectsWarning, match="No Wald limits .* sigma"):
+        wald = fit.confint().set_index("term")
+    assert wald.loc["sigma", ["conf_low", "conf_high"]].isna().all()
+    table = fit.confint(method="profile").set_index("term")
+    assert table["conf_high"]["sigma"] == np.inf
+    assert table["conf_high"]["dispersion: Intercept"] == np.inf
+    low = table["conf_low"]["sigma"]
+    assert low == pytest.approx(np.exp(table["conf_low"]["dispersion: Intercept"]), rel=1e-4)
+    sigma = next(p for p in natural_parameters(fit._fit) if p.name == "dispersion: Intercept")
+    excess = constrained(fit, sigma, np.log(low)) - fit.objective
+    assert excess == pytest.approx(Z**2, abs=2e-3)
+    poisson = me.fit("y ~ x + (1 | g)", counts, family="poisson").confint(method="profile")
+    same = poisson.set_index("term")[["conf_low", "conf_high"]]
+    np.testing.assert_allclose(table.loc[same.index, ["conf_low", "conf_high"]], same, rtol=1e-3)
+    assert len(fit.profile("sigma").curves[0].zeta) > 3
+
+
+def test_no_zero_inflation(counts):
+    fit = me.fit(
+        "y ~ x + (1 | g)", counts, family="poisson", zero_inflation="~ 1", on_check="ignore"
+    )
+    row = fit.confint(method="profile", parameters="zero_inflation: Intercept").iloc[0]
+    assert row["conf_low"] == -np.inf
+    assert -5.0 < row["conf_high"] < -2.0
+
+
+def test_separation():
+    """A level of which all trials succeed: its coefficient is bounded on one side."""
+    rng = np.random.default_rng(1)
+    f = np.resize(["a", "b", "c"], 150)
+    g = np.repeat(np.arange(15), 10).astype(str)
+    y = np.where(f == "c", 1.0, (rng.random(150) < 0.5).astype(float))
+    fit = me.fit("y ~ f + (1 | g)", {"y": y, "f": f, "g": g}, family="binomial", on_check="ignore")
+    table = fit.confint(method="profile").set_index("term")
+    assert table["conf_high"]["f[T.c]"] == np.inf
+    assert 0.0 < table["conf_low"]["f[T.c]"] < 10.0
+    assert np.isfinite(table.loc["f[T.b]", ["conf_low", "conf_high"]].to_numpy(float)).all()

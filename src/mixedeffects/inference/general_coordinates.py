@@ -65,7 +65,8 @@ class Dispersion(AbstractCoordinates):
     sign: float
 
     def value(self, t: float) -> float:
-        return float(self.family.sigma(np.float64(self.sign * t)))
+        with np.errstate(over="ignore"):
+            return float(self.family.sigma(np.float64(self.sign * t)))
 
     def split(self, y: Floats) -> tuple[Floats, float]:
         x, t = super().split(y)

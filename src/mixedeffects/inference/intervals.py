@@ -148,6 +148,9 @@ def _variance(
 def _dispersion(fit: GeneralFit, z: float) -> tuple[float, float]:
     """Limits of the dispersion's one coefficient, as σ."""
     own = component_of(fit, "dispersion")
+    place = next(p.first for p in fit.problem.predictors if p.name == "dispersion")
+    if np.any(np.abs(fit.solution.drifting[place]) > SINGULAR):
+        return float("nan"), float("nan")
     half = z * float(np.sqrt(own.vcov[0, 0]))
     ends = [float(fit.family.sigma(own.beta[0] + side)) for side in (-half, half)]
     return min(ends), max(ends)

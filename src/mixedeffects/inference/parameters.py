@@ -71,9 +71,12 @@ def natural_parameters(fit: AnyFit) -> tuple[Parameter, ...]:
         parameters = of_term(number, names, term.covariance)
         found += [replace(p, component=names.component) for p in parameters]
     if has_sigma(fit):
-        found.append(Parameter("sigma", "sigma", "Residual", None, None))
+        component = "conditional" if isinstance(fit, Fit) else "dispersion"
+        found.append(Parameter("sigma", "sigma", "Residual", None, None, component=component))
     return tuple(
-        p if p.component == "conditional" else replace(p, name=f"{p.component}: {p.name}")
+        p
+        if p.component == "conditional" or p.kind == "sigma"
+        else replace(p, name=f"{p.component}: {p.name}")
         for p in found
     )
 

@@ -25,6 +25,8 @@ TOLERANCE = 1e-8
 SADDLE, ESCAPE = -1e-6, 0.1
 # Curvature below this share of the largest is none.
 FLAT = 1e-10
+# Along a parameter without a finite estimate, columns of unit size: e to this power is infinite.
+FAR = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,16 @@ class AbstractPath(ABC):
     """The maximum likelihood objective profiled over all but one parameter t.
 
     ``best`` the optimum; ``curvature`` of the profile there, NaN where the optimum lies at an
-    end of what the coordinates reach; ``low`` and ``high`` the range of t.  It owns the workspace
-    of its objective.
+    end of what the coordinates reach; ``low`` and ``high`` the range of t; ``far``, how far from
+    the optimum a likelihood that has not fallen never will.  It owns the workspace of its
+    objective.
     """
 
     best: ProfilePoint
     curvature: float
     low: float = -np.inf
     high: float = np.inf
+    far: float = np.inf
 
     @abstractmethod
     def value_of(self, t: float) -> float:
@@ -89,6 +93,8 @@ class CoordinatePath(AbstractPath):
             tangent = _tangent(hessian)
             self.curvature = float(hessian[-1, -1] + hessian[-1, :-1] @ tangent)
         self.best = ProfilePoint(t, surface.value, 0.0, x, tangent)
+        if surface.drifts(self._coordinates.jacobian(x, t)[:, -1]):
+            self.curvature, self.far = 0.0, FAR
         without = (other.at_zero() for other in voiding)
         self._void = min(without, key=lambda point: point[0], default=None)
 

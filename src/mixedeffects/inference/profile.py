@@ -183,7 +183,7 @@ def root(way: AbstractPath, sign: float, z: float) -> float:
             t = bound
         point = way.at(t, near)
         distance = zeta(way, point)
-        if t == bound and distance <= z:
+        if distance <= z and (t == bound or abs(t - way.best.t) > way.far):
             return bound
         failures += not np.isfinite(distance)
         if failures > FAILURES:

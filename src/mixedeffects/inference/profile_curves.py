@@ -103,7 +103,7 @@ def _side(way: AbstractPath, sign: float) -> list[tuple[float, float]]:
     near, t = way.best, way.best.t + sign * first_step(way, STEP)
     while near.t != bound and len(points) < MOST and (not points or abs(points[-1][1]) < TOP):
         t = bound if sign * (t - bound) >= 0.0 else t
-        if t == near.t:
+        if t == near.t or abs(t - way.best.t) > way.far:
             break
         point = way.at(t, near)
         distance = zeta(way, point)

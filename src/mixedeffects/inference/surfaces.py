@@ -20,6 +20,9 @@ from mixedeffects.inference.parameters import Parameter
 
 Floats = NDArray[np.float64]
 
+# Share of a parameter that lies along directions without a finite estimate and counts.
+DRIFT = 1e-3
+
 
 class AbstractSurface(ABC):
     """−2 log-likelihood by y, with the optimum on it; ``value`` there.
@@ -52,6 +55,10 @@ class AbstractSurface(ABC):
     @abstractmethod
     def start(self, y: Floats) -> Floats:
         """From where a fit may start, for y."""
+
+    def drifts(self, direction: Floats) -> bool:
+        """Whether the likelihood has no maximum along a direction of y."""
+        return False
 
 
 class GaussianSurface(AbstractSurface):
@@ -129,3 +136,7 @@ class GeneralSurface(AbstractSurface):
 
     def start(self, y: Floats) -> Floats:
         return self.plain(y)
+
+    def drifts(self, direction: Floats) -> bool:
+        along = self._solution.drifting.T @ direction[self._problem.n_parameters :]
+        return bool(np.linalg.norm(along) > DRIFT * np.linalg.norm(direction))
