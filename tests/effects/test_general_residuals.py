@@ -114,6 +114,20 @@ def test_places_with_random_effects_in_two_predictors():
     np.testing.assert_allclose(below, np.cumsum([0.0, *expected[:-1]]), atol=4e-3)
 
 
+@pytest.mark.parametrize("rate", [30.0, 3000.0, 300_000.0])
+def test_places_among_large_counts(rate):
+    """Log-normal Poisson: of large counts the logarithm is normal, in a step of one count."""
+    family, sd = family_of("poisson"), 1.2
+    y = np.floor(rate * np.exp(sd * np.array([-2.0, -0.3, 0.0, 1.0, 2.5])))
+    eta = (np.full(5, np.log(rate)),)
+    below, mass = marginal_places(family, family.response(y), eta, {0: np.full(5, sd**2)})
+    at = np.linspace(-8, 8, 40_001)
+    weights = norm.pdf(at) / norm.pdf(at).sum()
+    expected = poisson.cdf(y[:, None], rate * np.exp(sd * at)) @ weights
+    # half the finest distance of nodes, times the normal density
+    np.testing.assert_allclose(below + mass, expected, atol=2.1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "has_mass"),
     [

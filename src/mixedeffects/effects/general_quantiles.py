@@ -16,10 +16,12 @@ from mixedeffects.fitting.general_fit import GeneralFit
 Floats = NDArray[np.float64]
 
 # Nodes of the trapezoidal rule in each direction, by the number of directions, and its reach in
-# standard deviations. The rule is all but exact for what varies over more than a node's distance.
-NODES = {0: 1, 1: 61, 2: 25}
-FEWEST_NODES = 13
+# standard deviations. The rule is all but exact where no distribution function moves by more
+# than STEEP from node to node; else more nodes are tried.
+NODES = {0: (1,), 1: (61, 241, 961), 2: (25,)}
+FEWEST_NODES = (13,)
 REACH = 5.0
+STEEP = 0.4
 
 
 def general_quantile_residuals(fit: GeneralFit, rng: np.random.Generator) -> Floats:
@@ -72,31 +74,46 @@ def marginal_places(
 ) -> tuple[Floats, Floats]:
     """P(Y < y) and P(Y = y), (n,) each, over normal predictors with means η and variances."""
     deviations = {a: np.sqrt(v) for a, v in variances.items()}
+    for count in NODES.get(len(deviations), FEWEST_NODES):
+        reached, mass, steepest = _integrated(family, response, eta, deviations, count)
+        if steepest < STEEP:
+            break
+    return np.maximum(reached - mass, 0.0), mass
+
+
+def _integrated(
+    family: AbstractFamily,
+    response: Response,
+    eta: Sequence[Floats],
+    deviations: Mapping[int, Floats],
+    count: int,
+) -> tuple[Floats, Floats, float]:
+    """P(Y ≤ y) and P(Y = y), (n,) each, and the largest move from a node to the next."""
     atoms = np.flatnonzero(family.atoms(response))
     whole = response.take(atoms)
-    below, mass = np.zeros(len(response.y)), np.zeros(len(response.y))
-    for shifts, weight in _nodes(len(deviations)):
+    reached, mass, steepest, last = np.zeros(len(response.y)), np.zeros(len(response.y)), 0.0, None
+    for shifts, weight in _nodes(len(deviations), count):
         moved = list(eta)
         for (a, deviation), shift in zip(deviations.items(), shifts, strict=True):
             moved[a] = eta[a] + shift * deviation
-        below += weight * family.cdf(response, tuple(moved))
-        if not len(atoms):
-            continue
-        some = tuple(np.broadcast_to(m, below.shape)[atoms] for m in moved)
-        mass[atoms] += weight * np.exp(family.log_density(whole, some))
-    return np.maximum(below - mass, 0.0), mass
+        here = family.cdf(response, tuple(moved))
+        reached += weight * here
+        steepest = max(steepest, 0.0 if last is None else float(np.abs(here - last).max()))
+        last = here
+        if len(atoms):
+            some = tuple(np.broadcast_to(m, reached.shape)[atoms] for m in moved)
+            mass[atoms] += weight * np.exp(family.log_density(whole, some))
+    return reached, mass, steepest
 
 
-def _nodes(directions: int) -> list[tuple[tuple[float, ...], float]]:
+def _nodes(directions: int, count: int) -> list[tuple[tuple[float, ...], float]]:
     """Nodes and weights of the standard normal distribution in so many directions."""
-    count = NODES.get(directions, FEWEST_NODES)
     if directions == 0:
         return [((), 1.0)]
     at = np.linspace(-REACH, REACH, count)
     weights = np.exp(-0.5 * at * at)
     weights /= weights.sum()
-    chosen = product(range(count), repeat=directions)
     return [
         (tuple(float(at[i]) for i in place), float(np.prod(weights[list(place)])))
-        for place in chosen
+        for place in product(range(count), repeat=directions)
     ]
