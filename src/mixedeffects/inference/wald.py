@@ -49,6 +49,8 @@ def component_table(
     if component.name != "conditional":
         freedom = replace(freedom, beta=component.beta, map=component.map, root=component.root)
     columns = linear_functions(freedom, np.eye(p), np.zeros(p), level)
+    if component.name == "shape":  # of which zero is no hypothesis
+        columns |= {name: np.full(p, np.nan) for name in ("statistic", "p_value")}
     return {"term": list(component.x_names), **columns}
 
 

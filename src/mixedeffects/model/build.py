@@ -41,7 +41,7 @@ def fit(
     on_check: OnCheck = "warn",
     progress: Callable[[int, float], None] | None = None,
 ) -> MixedFit:
-    """Fit a Gaussian mixed model.
+    """Fit a linear or a generalized linear mixed model.
 
     Parameters
     ----------
@@ -51,11 +51,21 @@ def fit(
         A pandas, polars or pyarrow table, anything else that narwhals reads, a dict of
         columns, or the path of a CSV, Parquet or Arrow/Feather file.
     family
-        ``"gaussian"``, the only one in this version.
+        A name, such as ``"binomial"`` or ``"nbinom2"``, or an object of ``me.families`` with
+        its link and options.
     reml
-        Restricted maximum likelihood (the default), or maximum likelihood for False.
+        Restricted maximum likelihood (the default of linear models), or maximum likelihood for
+        False. Generalized models are fitted by maximum likelihood.
     weights, offset
-        A column's name, or n values. The residual variance is σ²/weight.
+        A column's name, or n values. In linear models the residual variance is σ²/weight;
+        beside a proportion of successes weights are its numbers of trials; else they multiply
+        the rows' log-likelihoods.
+    dispersion
+        One-sided formula of the logarithm of the family's dispersion, such as ``"~ x"``, with
+        random effects where wanted; one number for all rows without it.
+    zero_inflation
+        One-sided formula of the logit of the probability of an extra zero; with a family
+        without zeros, a hurdle model. No extra zeros without it.
     quadrature
         Nodes of adaptive Gauss-Hermite quadrature along each random effect, for models whose
         random effects are one to three of one grouping factor; 1 is the Laplace approximation.
@@ -89,6 +99,14 @@ def fit(
     >>> fit = me.fit("Reaction ~ Days + (Days | Subject)", me.datasets.load("sleepstudy"))
     >>> round(fit.objective, 4)
     1743.6283
+    >>> counts = me.fit(
+    ...     "count ~ mined + (1 | site)",
+    ...     me.datasets.load("salamanders"),
+    ...     family="nbinom2",
+    ...     zero_inflation="~ mined",
+    ... )
+    >>> round(counts.loglik, 3), counts.family, round(counts.sigma, 3)
+    (-864.711, 'nbinom2', 0.965)
     """
     kind = build_family(family)
     given = {"dispersion": dispersion, "zero_inflation": zero_inflation}

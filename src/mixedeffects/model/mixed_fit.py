@@ -16,12 +16,15 @@ class MixedFit(Tables):
     Attributes
     ----------
     formula, family : str
+        The family's name; of a zero-inflated one, that of its base.
     nobs : int
         Rows used.
     beta : (p,) fixed effects, named by ``fixef()``.
-    theta : (m,) relative covariance parameters, terms by decreasing number of levels.
+    theta : (m,) covariance parameters, terms by decreasing number of levels; relative to sigma
+        in linear models.
     sigma : float
-        Residual standard deviation; of another family, its dispersion parameter.
+        Residual standard deviation; of another family its dispersion parameter, 1 where it
+        has none, NaN where a formula describes it.
     loglik : float
         Log-likelihood, restricted for REML.
     objective : float
