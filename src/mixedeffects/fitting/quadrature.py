@@ -185,8 +185,9 @@ class QuadratureObjective(LaplaceObjective):
         """Add some nodes to the sums."""
         t, logs = self._rule.nodes[part], self._rule.logs[part]
         moves = np.einsum("lab,jb->laj", C, t)
-        shifts = np.einsum(
-            "ia,iaj->ij", self._values, np.einsum("ab,lbj->laj", T, moves)[self._codes]
+        scaled = T @ moves
+        shifts = sum(
+            self._values[:, a, None] * scaled[self._codes, a] for a in range(scaled.shape[1])
         )
         density, slopes = self._densities(mode, shifts)
         (curved,) = self.problem.curved
@@ -203,7 +204,7 @@ class QuadratureObjective(LaplaceObjective):
         sums.mixed += np.einsum("lj,laj,jb->lab", weight, scores, t)
         of_rows = weight[self._codes]
         for a, slope in slopes.items():
-            sums.slopes[a] += (of_rows * slope).sum(axis=1)
+            sums.slopes[a] += np.einsum("ij,ij->i", of_rows, slope)
 
     def _densities(self, mode: Mode, shifts: Floats) -> tuple[Floats, Rows]:
         """Weighted log-density of the rows at each node, and its slopes by predictor, (n, J)."""
@@ -213,10 +214,15 @@ class QuadratureObjective(LaplaceObjective):
         eta[curved] = eta[curved] + shifts.ravel()
         ell = problem.family.derivatives(self._tiled(J), tuple(eta), 1, problem.curved)
         value = ell.value.reshape(n, J)
-        possible = np.isfinite(value)
-        w = np.ones((n, 1)) if problem.weights is None else problem.weights[:, None]
-        slopes = {a: np.where(possible, s.reshape(n, J), 0.0) * w for a, s in ell.first.items()}
-        return np.where(possible, value * w, -np.inf), slopes
+        slopes = {a: s.reshape(n, J) for a, s in ell.first.items()}
+        if problem.weights is not None:
+            w = problem.weights[:, None]
+            value, slopes = value * w, {a: s * w for a, s in slopes.items()}
+        impossible = ~np.isfinite(value)
+        if impossible.any():
+            value = np.where(impossible, -np.inf, value)
+            slopes = {a: np.where(impossible, 0.0, s) for a, s in slopes.items()}
+        return value, slopes
 
     def _tiled(self, J: int) -> Response:
         """The response with each row J times."""
