@@ -499,3 +499,16 @@ def test_probabilities_of_which_nothing_is_known():
     assert (table["conf_high"] == 1.0).all()
     known = fit.predict(data.query("f == 'a'").head(3), interval="confidence")
     assert (known["conf_low"] > 0.0).all()
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e-4])
+def test_the_size_of_the_response_does_not_matter(factor):
+    data = drawn("gaussian")
+    tables = [
+        me.fit("y ~ x + (1 | g)", data.assign(y=data["y"] * k), dispersion="~ x").predict(
+            interval="confidence"
+        )
+        for k in (1.0, factor)
+    ]
+    # the fits agree as far as the search goes
+    np.testing.assert_allclose(tables[1] / factor, tables[0], rtol=1e-5)

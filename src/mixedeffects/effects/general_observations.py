@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.effects.general_predict import GeneralRequest, predictor_covariance
+from mixedeffects.effects.general_predictors import GeneralRequest, predictor_covariance
 from mixedeffects.effects.general_rows import GeneralRows
 from mixedeffects.effects.general_targets import FLAT
 from mixedeffects.errors import ModelError

@@ -31,15 +31,21 @@ class Target:
     """A function of the linear predictors.
 
     ``value`` gives (n,), or (n, K) for K categories; ``link``, the scale on which limits lie
-    symmetrically; ``place``, the predictor that it follows.
+    symmetrically; ``place``, the predictor that it follows; ``plain``, whether it is the link's
+    inverse of that predictor and of nothing else.
     """
 
     value: Callable[[Predictors], Floats]
     link: AbstractLink
     place: int
+    plain: bool = False
 
     def slopes(self, eta: Predictors) -> Floats:
-        """Derivatives by the predictors, (n, A) or (n, K, A), by central differences."""
+        """Derivatives by the predictors, (n, A) or (n, K, A), by differences unless plain."""
+        if self.plain:
+            slopes = np.zeros((len(eta[0]), len(eta)))
+            slopes[:, self.place] = self.link.slopes(eta[self.place])[0]
+            return slopes
         columns = []
         for a in range(len(eta)):
             up, down = (
@@ -113,11 +119,11 @@ def target_of(problem: GeneralProblem, component: Component, scale: str) -> Targ
     if component not in ("response", "conditional") and not place:
         raise ModelError(_without(family, component))
     if scale == "link":
-        return Target(lambda eta: eta[place], LINKS["identity"], place)
+        return Target(lambda eta: eta[place], LINKS["identity"], place, True)
     if component == "dispersion":
         return Target(lambda eta: family.sigma(eta[place]), LINKS["log"], place)
     if component == "zero_inflation":
-        return Target(lambda eta: np.asarray(expit(eta[place])), LINKS["logit"], place)
+        return Target(lambda eta: np.asarray(expit(eta[place])), LINKS["logit"], place, True)
     if isinstance(family, Cumulative):
         return Target(
             lambda eta: family.probabilities(problem.response, tuple(eta)), LINKS["logit"], 0
@@ -125,9 +131,12 @@ def target_of(problem: GeneralProblem, component: Component, scale: str) -> Targ
     if component == "conditional" and isinstance(family, ZeroInflated):
         base, out = family.base, family.place
         return Target(
-            lambda eta: base.mean(tuple(e for a, e in enumerate(eta) if a != out)), family.g, 0
+            lambda eta: base.mean(tuple(e for a, e in enumerate(eta) if a != out)),
+            family.g,
+            0,
+            mean_follows_link(base),
         )
-    return Target(lambda eta: family.mean(tuple(eta)), family.g, 0)
+    return Target(lambda eta: family.mean(tuple(eta)), family.g, 0, mean_follows_link(family))
 
 
 def _without(family: AbstractFamily, component: Component) -> str:

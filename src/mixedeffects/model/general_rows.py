@@ -7,7 +7,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from mixedeffects.data.frames import make_table
-from mixedeffects.effects import general_predict as prediction
+from mixedeffects.effects.general_predict import category_columns, predict
+from mixedeffects.effects.general_predictors import GeneralRequest
 from mixedeffects.effects.general_residuals import GeneralKind, general_residuals
 from mixedeffects.effects.general_rows import new_general_rows, own_general_rows, with_trials
 from mixedeffects.effects.general_simulate import simulate_general
@@ -146,20 +147,20 @@ class GeneralRowMethods(Values):
         check_option("scale", scale, ("response", "link"))
         check_option("component", component, get_args(Component))
         check_level(level)
-        request = prediction.GeneralRequest(
+        request = GeneralRequest(
             random, interval, std_error, new_levels, scale, component, level, seed
         )
         rows = self._rows(data, request, offset)
         if trials is not None:
             rows = with_trials(self._fit, rows, trials)
-        columns, index = prediction.predict(self._fit, rows, request), rows.frame.index
+        columns, index = predict(self._fit, rows, request), rows.frame.index
         if columns["estimate"].ndim == 2:
-            columns, index = prediction.category_columns(self._fit, rows, columns)
+            columns, index = category_columns(self._fit, rows, columns)
         elif len(columns) == 1:
             return columns["estimate"]
         return make_table(columns, rows.frame, index)
 
-    def _rows(self, data: Any, request: prediction.GeneralRequest, offset: Any) -> Any:
+    def _rows(self, data: Any, request: GeneralRequest, offset: Any) -> Any:
         if data is not None:
             unseen = request.new_levels if request.random == "conditional" else "population"
             return new_general_rows(self._fit, data, request.needs_random, unseen, offset)
