@@ -17,6 +17,9 @@ from mixedeffects.fitting.problem import Term, TermArrays, group_terms
 
 Floats = NDArray[np.float64]
 
+# Links by which a predictor has the response's unit, or a power of it.
+MEASURED = ("identity", "inverse", "sqrt", "1/mu^2")
+
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
@@ -90,6 +93,12 @@ class GeneralProblem:
         """The predictors that carry random effects."""
         return tuple(sorted(set(self.predictor)))
 
+    @property
+    def bounded(self) -> bool:
+        """Whether a predictor can give a mean that the family does not have."""
+        link = self.family.link
+        return link in MEASURED or (link == "log" and self.response.trials is not None)
+
 
 def build_general(
     family: AbstractFamily,
@@ -105,6 +114,9 @@ def build_general(
     first = 0
     for number, given in enumerate(predictors):
         basis = fixed_basis(given.X, weights, given.intercept)
+        if number == 0:
+            unit = _unit(family, response, basis, given.offset)
+            basis = replace(basis, columns=basis.columns * unit, map=basis.map / unit)
         alone = basis.columns.shape[1] == 1 and given.offset is None
         constant = alone and bool((basis.columns == 1.0).all())
         made.append(Predictor(given.name, basis, given.dropped, given.offset, first, constant))
@@ -113,9 +125,14 @@ def build_general(
         random += [replace(t, factor=number + len(predictors) * t.factor) for t in given.random]
         owner += [number] * len(given.random)
     terms, groupings = group_terms(random)
+    place = dict(zip((t.grouping for t in terms), owner, strict=True))
+    units = [1.0 if place[f] else unit for f in range(len(groupings))]
+    terms = tuple(replace(t, map=t.map / units[t.grouping]) for t in terms)
+    groupings = tuple(
+        replace(g, values=g.values * u) for g, u in zip(groupings, units, strict=True)
+    )
     n = len(predictors[0].X)
     products = crossproducts(groupings, np.empty((n, 0)), np.zeros(n))
-    place = dict(zip((t.grouping for t in terms), owner, strict=True))
     return GeneralProblem(
         family=family,
         response=response,
@@ -130,6 +147,23 @@ def build_general(
         n_fixed=first,
         quadrature=quadrature,
     )
+
+
+def _unit(
+    family: AbstractFamily, response: Response, basis: FixedBasis, offset: Floats | None
+) -> float:
+    """What the coefficients of the conditional predictor are measured in: its spread.
+
+    Where the link has no unit of its own, they would be as large as the response happens to be.
+    """
+    if family.link not in MEASURED:
+        return 1.0
+    eta = family.initial_eta(response)
+    eta = eta if offset is None else eta - offset
+    columns = basis.columns
+    fitted = columns @ np.linalg.lstsq(columns.T @ columns, columns.T @ eta)[0]
+    spread, size = float(np.std(eta - fitted)), float(np.abs(eta).max(initial=0.0))
+    return spread if spread > 1e-10 * size else max(size, 1e-300) if size else 1.0
 
 
 def linear_predictors(problem: GeneralProblem, beta: Floats, b: Floats) -> tuple[Floats, ...]:

@@ -10,16 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.errors import DataError
+from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.fitting.fit import checked_response, checked_start, term_arrays
-from mixedeffects.fitting.general import GeneralProblem, PredictorArrays, build_general
+from mixedeffects.fitting.general import (
+    GeneralProblem,
+    PredictorArrays,
+    build_general,
+    linear_predictors,
+)
 from mixedeffects.fitting.general_conditional import GeneralConditional
 from mixedeffects.fitting.general_estimates import general_estimate
 from mixedeffects.fitting.general_solve import GeneralSolution, solve_general
 from mixedeffects.fitting.quadrature import check_quadrature
-from mixedeffects.fitting.refusals import check_magnitudes, check_zeros
+from mixedeffects.fitting.refusals import (
+    check_explained_means,
+    check_general,
+    check_general_levels,
+    check_magnitudes,
+    check_unrelated,
+    check_variation,
+    check_zeros,
+)
 from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
@@ -129,6 +142,8 @@ def completed_general(
     design: Design, family: AbstractFamily, problem: GeneralProblem, solution: GeneralSolution
 ) -> GeneralFit:
     """A solution with its estimates in the user's units and names."""
+    eta = linear_predictors(problem, solution.beta, solution.b)
+    check_explained_means(problem, eta, design.response)
     estimates = general_estimate(problem, solution, design, family)
     return GeneralFit(design, family, problem, solution, estimates)
 
@@ -144,6 +159,9 @@ def general_problem_of(
     """
     response = _response(design, family)
     check_zeros(family, response, design.response)
+    check_variation(family, response, design)
+    check_unrelated(design, family)
+    check_general_levels(design, family)
     predictors = []
     for name in family.predictors():
         own = design if name == "conditional" else design.others.get(name)
@@ -153,6 +171,7 @@ def general_problem_of(
     extras = family.extras(response)
     predictors += [_constant(name, len(design.y)) for name in extras.names]
     problem = build_general(family, response, predictors, design.weights, quadrature)
+    check_general(problem)
     check_quadrature(problem)
     return problem
 
@@ -163,11 +182,22 @@ def _response(design: Design, family: AbstractFamily) -> Response:
 
 def _arrays(name: str, design: Design, family: AbstractFamily) -> PredictorArrays:
     check_magnitudes(design)
+    _refuse_related(design)
     dropped = int(family.has_thresholds and name == "conditional" and design.has_intercept)
     intercept = 0 if design.has_intercept and not dropped else None
     return PredictorArrays(
         name, design.X[:, dropped:], dropped, design.offset, intercept, term_arrays(design)
     )
+
+
+def _refuse_related(design: Design) -> None:
+    for random in design.random:
+        if random.matrix is not None:
+            raise ModelError(
+                f"({random.label}) relates levels by a matrix, which is available for Gaussian "
+                "responses with the identity link only: write an ordinary term, or model a "
+                "transformed response."
+            )
 
 
 def _constant(name: str, n: int) -> PredictorArrays:

@@ -29,6 +29,8 @@ OnStep = Callable[[int, float], None]
 # Step of the forward differences of the gradient, in standard errors: its share is what they
 # err by; the gradient's own rounding, divided by it, is less.
 STEP = 2e-6
+# How often start variances shrink where the likelihood cannot be computed.
+SHRINKINGS = 8
 # Curvature below this share of the largest, each parameter in its own standard errors, is none.
 FLAT = 1e-10
 # The standard error of a combination of coefficients without a finite estimate: of no meaning,
@@ -69,8 +71,18 @@ def solve_general(
     if start is None:
         start = np.concatenate([np.empty(0), *(t.covariance.start() for t in problem.terms)])
     if len(start) == problem.n_parameters:
-        start = np.concatenate([start, start_of_fixed(problem)])
+        start = _computable(objective, np.concatenate([start, start_of_fixed(problem)]))
     return general_solution_at(objective, search(objective, start, on_step))
+
+
+def _computable(objective: GeneralObjective, start: Floats) -> Floats:
+    """The start, with smaller variances where its own take means out of the family's range."""
+    psi, m = start.copy(), objective.problem.n_parameters
+    for _ in range(SHRINKINGS if objective.problem.bounded else 0):
+        if np.isfinite(objective(psi).value):
+            break
+        psi[:m] *= 0.3
+    return psi
 
 
 def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> GeneralSolution:
@@ -86,7 +98,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
     used = np.concatenate(
         [varying(problem.terms, along[:m], here.gradient), np.ones(len(psi) - m, bool)]
     )
-    away = drifting(problem, hessian[m:, m:], here.value)
+    away = drifting(problem, hessian[m:, m:], here.hessian[m:, m:], here.value)
     basis = _bounded(used, away)
     if near:
         objective.upright(along)
@@ -126,9 +138,14 @@ def differenced_hessian(objective: GeneralObjective, psi: Floats, here: Evaluati
     sizes = np.sqrt(2.0 / np.maximum(np.abs(np.diagonal(here.hessian)), 2e-4))
     hessian = np.empty_like(here.hessian)
     for i, size in enumerate(sizes):
-        moved = psi.copy()
-        moved[i] += STEP * size
-        hessian[i] = (objective.gradient(moved) - here.gradient) / (STEP * size)
+        hessian[i] = here.hessian[i]
+        for step in (STEP * size, -STEP * size):  # backwards where a mean leaves its range
+            moved = psi.copy()
+            moved[i] += step
+            slope = (objective.gradient(moved) - here.gradient) / step
+            if np.isfinite(slope).all():
+                hessian[i] = slope
+                break
     objective(psi)
     symmetric: Floats = 0.5 * (hessian + hessian.T)
     return symmetric

@@ -14,21 +14,38 @@ Floats = NDArray[np.float64]
 # A start need not be an optimum.
 ROUGH = 1e-2
 EVALUATIONS = 30
+# How often a start is brought nearer to a constant one.
+SHARES = 12
 
 
 def start_of_fixed(problem: GeneralProblem) -> Floats:
     """β (p,) of all predictors, about the maximum likelihood without random effects."""
     return minimize(
         lambda beta: likelihood(problem, beta),
-        _first_guess(problem),
+        _inside(problem, _first_guess(problem)),
         tolerance=ROUGH,
         max_evaluations=EVALUATIONS,
     ).theta
 
 
-def _first_guess(problem: GeneralProblem) -> Floats:
+def _inside(problem: GeneralProblem, guess: Floats) -> Floats:
+    """The guess, or so much nearer to a constant one that all means are the family's."""
+    if not problem.bounded or np.isfinite(likelihood(problem, guess).value):
+        return guess
+    constant = _first_guess(problem, constant=True)
+    for _ in range(SHARES):
+        guess = 0.5 * (guess + constant)
+        if np.isfinite(likelihood(problem, guess).value):
+            return guess
+    return constant
+
+
+def _first_guess(problem: GeneralProblem, constant: bool = False) -> Floats:
     family, response = problem.family, problem.response
-    guesses = {"conditional": family.initial_eta(response)}
+    eta = family.initial_eta(response)
+    if constant:
+        eta = np.full(problem.n_rows, family.g.forward(family.start_mean(response).mean()))
+    guesses = {"conditional": eta}
     if family.has_dispersion:
         guesses["dispersion"] = np.full(problem.n_rows, family.initial_dispersion(response))
     extras = family.extras(response)

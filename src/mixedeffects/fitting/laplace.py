@@ -146,6 +146,8 @@ class LaplaceObjective:
             if fine and number == 0 and bound < FINE**4 * len(step):
                 return here  # as near as a step from FINE would bring it
             last = bound < limit and self._length(step, weights, roots) < limit
+            if self.problem.bounded:
+                step = self._inside(here, step, weights, roots)
             there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
                 return self._at_mode(here.u, fixed, roots, 3) if bound < ROUGH * len(step) else None
@@ -183,6 +185,29 @@ class LaplaceObjective:
         """Square of a step in conditional standard deviations."""
         moved = self.rows.spread(step, roots)
         return float(step @ step) + sum(float((weights[a, a] * r) @ r) for a, r in moved.items())
+
+    def _inside(
+        self, here: Mode, step: Floats, weights: dict[tuple[int, int], Floats], roots: list[Floats]
+    ) -> Floats:
+        """The step, with more curvature in the rows that it takes out of the family's range.
+
+        To halve it instead would hold all levels where one of them meets its bound.
+        """
+        family, response = self.problem.family, self.problem.response
+        for _ in range(HALVINGS):
+            moved = self.rows.spread(step, roots)
+            eta = [e + moved[a] if a in moved else e for a, e in enumerate(here.eta)]
+            outside = ~np.isfinite(family.log_density(response, tuple(eta)))
+            if not outside.any():
+                break
+            for a, rows in moved.items():
+                least = np.abs(self._prior(here.ell.first[a])) / np.maximum(np.abs(rows), 1e-12)
+                stiff = 4.0 * np.maximum(np.abs(weights[a, a]), least)
+                weights[a, a] = np.where(outside, stiff, weights[a, a])
+            if not self._factorize(roots, here, weights):
+                break
+            step = self.rows.factor.u - here.u
+        return step
 
     def _towards(
         self, here: Mode, step: Floats, fixed: list[Floats], roots: list[Floats], order: int

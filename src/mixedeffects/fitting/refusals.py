@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily, Response
+from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
 from mixedeffects.formula.design import Design
@@ -89,6 +90,68 @@ def check_zeros(family: AbstractFamily, response: Response, name: str) -> None:
         )
 
 
+def check_variation(family: AbstractFamily, response: Response, design: Design) -> None:
+    """Refuse a response whose likelihood grows without end, or which says nothing."""
+    y, trials, name = response.y, response.trials, design.response
+    everywhere = f"The response {name!r} is"
+    if trials is not None and (not y.any() or np.array_equal(y, trials)):
+        outcome = "a success" if y.any() else "a failure"
+        raise ModelError(
+            f"{everywhere} {outcome} in every row and trial: no coefficient has a finite estimate, "
+            "there is no variation to model."
+        )
+    least = 1.0 if family.name.startswith("truncated") else 0.0
+    if np.all(y == least) and family.name != "gaussian":
+        raise ModelError(f"{everywhere} {least:g} in every row: there is no variation to model.")
+    if trials is None and design.offset is None and len(y) and np.ptp(y) == 0.0:
+        raise ModelError(f"{everywhere} {y[0]:g} in every row: there is no variation to model.")
+
+
+def check_unrelated(design: Design, family: AbstractFamily) -> None:
+    """Refuse a relationship matrix, which these fits do not know yet."""
+    for random in (r for one in (design, *design.others.values()) for r in one.random):
+        if random.matrix is not None:
+            raise ModelError(
+                f"({random.label}) with a known matrix is for Gaussian models with one residual "
+                f"variance in this version, not for family {family.name!r}: leave the matrix out."
+            )
+
+
+def check_general_levels(design: Design, family: AbstractFamily) -> None:
+    """Refuse terms that cannot be told from the variation of measurements about their means.
+
+    Counts may have effects of each row: those are their overdispersion.
+    """
+    terms = [r for one in (design, *design.others.values()) for r in one.random]
+    for random in () if family.discrete else terms:
+        check_levels(random, len(design.y))
+
+
+def check_general(problem: GeneralProblem) -> None:
+    """Refuse more coefficients than rows can tell, and a factor that the machine cannot hold."""
+    if problem.n_rows <= problem.n_fixed:
+        raise ModelError(
+            f"{problem.n_rows} rows are too few for {problem.n_fixed} coefficients: leave out "
+            "terms or add data."
+        )
+    check_memory(problem)
+
+
+def check_explained_means(problem: GeneralProblem, eta: tuple[Floats, ...], name: str) -> None:
+    """Refuse a fit of measurements that leaves no variation about their means."""
+    family, response = problem.family, problem.response
+    if family.discrete or "zero_inflation" in family.predictors():
+        return
+    with np.errstate(all="ignore"):
+        spread = np.sqrt(np.median(family.variance(response, eta)))
+    if spread < ROUNDING * np.std(response.y):
+        raise ModelError(
+            f"The model explains the response {name!r} exactly: the variation about its means is "
+            "not told from rounding, and the likelihood has no maximum. Is a covariate made from "
+            "the response, or the response constant within groups?"
+        )
+
+
 def check_size(problem: Problem) -> None:
     """Refuse more fixed effects than rows can tell."""
     n, p = problem.n_rows, problem.plan.n_fixed
@@ -98,7 +161,7 @@ def check_size(problem: Problem) -> None:
         )
 
 
-def check_memory(problem: Problem) -> None:
+def check_memory(problem: Problem | GeneralProblem) -> None:
     """Refuse a factor that this machine cannot hold."""
     needed, present = problem.plan.memory, physical_memory()
     if present is not None and needed > present:

@@ -14,27 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.families import AbstractFamily, ZeroInflated
-from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general import MEASURED, GeneralProblem
 
 Floats = NDArray[np.float64]
 
 # Curvature of −2 log-likelihood, a row's worth of prior weight, below which a direction that moves
 # the predictors by 1 (root mean square) has no finite estimate: its standard error is over 1000.
 CURVATURE = 2e-6
+# The information of such a direction is none beyond doubt.
+SURELY = 1e3
 # By how much, as a share of the objective, curvature by differences errs.
 NOISE = 1e-9
-# Links by which the predictor's unit is that of the response: nothing drifts there.
-MEASURED = ("identity", "inverse", "sqrt", "1/mu^2")
 # A row's predictor counts as moved by a direction when it is by this share of the largest.
 MOVED = 1e-3
 # Rows beyond which the linear program would take longer than the fit.
 LARGEST_PROGRAM = 200_000
 
 
-def drifting(problem: GeneralProblem, hessian: Floats, value: float) -> Floats:
+def drifting(problem: GeneralProblem, hessian: Floats, information: Floats, value: float) -> Floats:
     """Directions (p, d), orthonormal, in which the coefficients have no finite estimate.
 
-    ``hessian`` (p, p) by the coefficients at an optimum of ``value``.
+    ``hessian`` (p, p) by the coefficients at an optimum of ``value``, by differences, and the
+    ``information`` (p, p) that it is about, which has no rounding of theirs.
     """
     free = [
         a
@@ -57,6 +58,8 @@ def drifting(problem: GeneralProblem, hessian: Floats, value: float) -> Floats:
         back[np.ix_(own, own)] = np.linalg.inv(root).T
     values, vectors = np.linalg.eigh(back.T @ inner @ back)
     flat = back @ vectors[:, values < limit]
+    known = np.einsum("id,ij,jd->d", flat, information[np.ix_(index, index)], flat)
+    flat = flat[:, known < SURELY * limit]
     directions = np.zeros((problem.n_fixed, flat.shape[1]))
     directions[index] = np.linalg.qr(flat)[0] if flat.size else flat
     return directions
