@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import mixedeffects as me
 import oracle
 from general_designs import LAYOUTS, DenseLaplace, general_problem, inflatable, point
+from mixedeffects.errors import ModelError
 from mixedeffects.families import FAMILIES, Binomial
 from mixedeffects.fitting.general_solve import differenced_hessian
 from mixedeffects.fitting.laplace import LaplaceObjective
@@ -130,3 +132,11 @@ def test_an_impossible_point_is_no_point():
     psi = point(problem)
     psi[problem.n_parameters] = 50.0
     assert LaplaceObjective(problem)(psi).value == np.inf
+
+
+@pytest.mark.parametrize("options", [{"family": "poisson"}, {"dispersion": "~ x"}])
+def test_related_levels_are_refused_rather_than_taken_for_independent(options):
+    data = {"y": np.arange(24) % 5, "x": np.tile([0.0, 1.0], 12), "g": np.arange(24) // 4}
+    K = np.eye(6) + 0.5
+    with pytest.raises(ModelError, match="relates levels by a matrix"):
+        me.fit("y ~ x + known(1 | g, K)", {**data, "K": K}, **options)
