@@ -192,6 +192,20 @@ def test_tables_of_random_effects_name_the_component(salamanders):
         assert table["component"].unique().tolist() == ["conditional", "zero_inflation"]
 
 
+def test_a_zero_variance_names_its_predictor(salamanders):
+    shuffled = np.random.default_rng(0).permutation(644) % 23
+    fit = me.fit(
+        "count ~ mined + (1 | site)",
+        salamanders.assign(site=shuffled),
+        family="poisson",
+        zero_inflation="~ mined + (1 | site)",
+    )
+    assert fit.estimates.theta_names == ("site.Intercept", "zero_inflation.site.Intercept")
+    assert fit.theta[1] == 0.0 < fit.theta[0]
+    note = "Singular fit: sd(Intercept | site, zero inflation) is estimated as zero."
+    assert fit.summary().notes[0].startswith(note)
+
+
 def test_weights_offsets_and_aliased_columns_are_told(salamanders):
     data = salamanders.assign(twice=2.0 * salamanders["DOP"], o=0.5, w=2.0)
     summary = summary_of(

@@ -216,10 +216,12 @@ def zero_name(terms: Sequence[Term], names: Sequence[TermNames], zero: ZeroVaria
     # In the user's columns; each share is compared at the size of a unit-sized column.
     along = np.abs(term.map.T @ zero.direction) / np.linalg.norm(term.map, axis=0)
     most = int(along.argmax())
+    own = name.component == "conditional"
+    group = name.group if own else f"{name.group}, {name.component.replace('_', ' ')}"
     if along[most] > 0.999 * np.linalg.norm(along):
-        return f"sd({name.columns[most]} | {name.group})"
+        return f"sd({name.columns[most]} | {group})"
     involved = [c for c, a in zip(name.columns, along, strict=True) if a > 1e-3 * along[most]]
-    return f"correlation of {', '.join(involved)} | {name.group}"
+    return f"correlation of {', '.join(involved)} | {group}"
 
 
 def standardized_theta(terms: Sequence[Term], theta: Floats) -> Floats:

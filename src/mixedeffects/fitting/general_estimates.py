@@ -55,7 +55,7 @@ def general_estimate(
         aliased=components[0].aliased,
         sigma=_sigma(components, family),
         theta=np.concatenate([np.empty(0), *(t.theta for t in terms)]),
-        theta_names=tuple(f"{t.group}.{name}" for t in terms for name in t.theta_names),
+        theta_names=tuple(f"{_place(t)}.{name}" for t in terms for name in t.theta_names),
         terms=terms,
         loglik=-0.5 * objective,
         objective=objective,
@@ -75,6 +75,12 @@ def general_estimate(
         unit=1.0,
         components=components,
     )
+
+
+def _place(term: RandomTermEstimate) -> str:
+    """Its group, after the predictor where that is not the conditional one."""
+    own = term.component == "conditional"
+    return term.group if own else f"{term.component}.{term.group}"
 
 
 def designs_of(design: Design, family: AbstractFamily) -> list[tuple[str, Design | None]]:
