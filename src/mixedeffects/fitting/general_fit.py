@@ -183,7 +183,10 @@ def _response(design: Design, family: AbstractFamily) -> Response:
 def _arrays(name: str, design: Design, family: AbstractFamily) -> PredictorArrays:
     check_magnitudes(design)
     _refuse_related(design)
-    dropped = int(family.has_thresholds and name == "conditional" and design.has_intercept)
+    ordinal = family.has_thresholds and name == "conditional"
+    if ordinal and not design.has_intercept:
+        check_no_constant(design)
+    dropped = int(ordinal and design.has_intercept)
     intercept = 0 if design.has_intercept and not dropped else None
     return PredictorArrays(
         name, design.X[:, dropped:], dropped, design.offset, intercept, term_arrays(design)

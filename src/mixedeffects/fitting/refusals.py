@@ -81,6 +81,17 @@ def check_residual(solution: Solution, name: str) -> None:
         )
 
 
+def check_no_constant(design: Design) -> None:
+    """Refuse columns that add up to a constant where thresholds stand in for it."""
+    X, ones = design.X, np.ones(len(design.y))
+    rest = ones - X @ np.linalg.lstsq(X, ones)[0]
+    if X.shape[1] and float(rest @ rest) < 1e-12 * len(ones):
+        raise ModelError(
+            f"The columns {', '.join(map(repr, design.x_names))} add up to a constant, which an "
+            "ordinal model's thresholds are there for: leave out '0 +' or '- 1'."
+        )
+
+
 def check_zeros(family: AbstractFamily, response: Response, name: str) -> None:
     """Refuse a model of zeros for a response that has none."""
     if "zero_inflation" in family.predictors() and np.all(response.y != 0):
