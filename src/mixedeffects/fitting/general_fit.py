@@ -29,6 +29,7 @@ from mixedeffects.fitting.refusals import (
     check_general,
     check_general_levels,
     check_magnitudes,
+    check_no_constant,
     check_unrelated,
     check_variation,
     check_zeros,
