@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from mixedeffects.algebra._weighted import add_levels
 from mixedeffects.errors import ModelError
 from mixedeffects.families.response import Response
+from mixedeffects.fitting.boundary import least_deviation
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.laplace import Integral, LaplaceObjective, Mode, Rows
 from mixedeffects.fitting.optimize import Evaluation
+from mixedeffects.fitting.solve import SMALL
 
 Floats = NDArray[np.float64]
 
@@ -239,6 +241,12 @@ class QuadratureObjective(LaplaceObjective):
         ones = np.ones(len(left))
         add_levels(self._codes, left, np.ascontiguousarray(right), ones, starts, m, out.reshape(-1))
         return out
+
+    def rotate(self, psi: Floats) -> tuple[Floats, Evaluation] | None:
+        """Turn no sooner than the solution is, and back: other axes are another sum."""
+        if least_deviation(self.problem, psi) < SMALL:
+            return super().rotate(psi)
+        return self.upright(psi) if self.rotated else None
 
     def _turn(self, psi: Floats, upright: bool) -> tuple[Floats, Evaluation]:
         """As in the base class; the nodes lie otherwise along other axes."""
