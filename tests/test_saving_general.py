@@ -169,28 +169,6 @@ def test_a_singular_fit(tmp_path):
     assert_same(fit, loaded, data.iloc[5:25])
 
 
-def test_known_matrices_of_two_predictors(tmp_path):
-    data = simulated("poisson")
-    labels = [str(i) for i in range(20)]
-    A = np.random.default_rng(5).normal(size=(20, 20))
-    K = pd.DataFrame(A @ A.T / 20 + np.eye(20), labels, labels)
-    fit = me.fit(
-        "y ~ x + known(1 | g, K)",
-        {**data.to_dict("list"), "K": K},
-        family="nbinom2",
-        zero_inflation="~ 1 + known(1 | g, K)",
-        on_check="ignore",
-    )
-    loaded = again(fit, tmp_path)
-    for one, other in zip(
-        (fit.design, *fit.design.others.values()),
-        (loaded.design, *loaded.design.others.values()),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(one.random[0].matrix, other.random[0].matrix)
-    assert_same(fit, loaded)
-
-
 def test_pickles(tmp_path):
     data = simulated("poisson")
     fit = me.fit("y ~ x + (1 | g)", data, family="nbinom2", zero_inflation="~ x", on_check="ignore")

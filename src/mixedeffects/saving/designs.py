@@ -127,13 +127,12 @@ def _pack_known(design: Design, arrays: Arrays) -> dict[str, Any]:
 
     What stands between levels of different terms is never used, hence zero.
     """
+    arguments = {term.label: term.argument for term in parse_formula(design.formula).random}
     parts: dict[str, list[tuple[NDArray[Any], Floats]]] = {}
-    for own in (design, *design.others.values()):
-        arguments = {term.label: term.argument for term in parse_formula(own.formula).random}
-        for term in own.random:
-            argument = arguments[term.label]
-            if term.matrix is not None and argument is not None:
-                parts.setdefault(argument, []).append((level_text(term.levels), term.matrix))
+    for term in design.random:
+        argument = arguments[term.label]
+        if term.matrix is not None and argument is not None:
+            parts.setdefault(argument, []).append((level_text(term.levels), term.matrix))
     packed = {}
     for number, (name, matrices) in enumerate(parts.items()):
         labels, matrix = _united(matrices)
