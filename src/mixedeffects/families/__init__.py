@@ -83,6 +83,22 @@ FAMILIES: dict[str, type[AbstractFamily]] = {
 }
 
 
+# What other packages call them.
+ELSEWHERE = {
+    "negative_binomial": "nbinom2",
+    "negbinomial": "nbinom2",
+    "negbin": "nbinom2",
+    "nb": "nbinom2",
+    "normal": "gaussian",
+    "bernoulli": "binomial",
+    "beta_binomial": "betabinomial",
+    "t": "student_t",
+    "student": "student_t",
+    "ordinal": "cumulative",
+    "inverse.gaussian": "inverse_gaussian",
+}
+
+
 def build(family: str | AbstractFamily) -> AbstractFamily:
     """The family of a name, with its default link; an object is itself.
 
@@ -102,5 +118,7 @@ def build(family: str | AbstractFamily) -> AbstractFamily:
         return family()
     if not isinstance(family, str) or family not in FAMILIES:
         hint = suggestion(family, FAMILIES) if isinstance(family, str) else ""
+        if isinstance(family, str) and family.lower() in ELSEWHERE:
+            hint = f" Did you mean {ELSEWHERE[family.lower()]!r}?"
         raise ModelError(f"Unknown family {family!r}.{hint} The known ones: {', '.join(FAMILIES)}.")
     return FAMILIES[family]()

@@ -20,7 +20,7 @@ from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
 from mixedeffects.fitting.optimize import Evaluation, Optimum
 from mixedeffects.fitting.plain import GeneralObjective, general_objective
-from mixedeffects.fitting.separation import drifting
+from mixedeffects.fitting.separation import CURVATURE, drifting, parts
 from mixedeffects.fitting.solve import SMALL, search
 
 Floats = NDArray[np.float64]
@@ -99,6 +99,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         [varying(problem.terms, along[:m], here.gradient), np.ones(len(psi) - m, bool)]
     )
     away = drifting(problem, hessian[m:, m:], here.hessian[m:, m:], here.value)
+    used[:m] &= ~_idle(problem, away, hessian)
     basis = _bounded(used, away)
     if near:
         objective.upright(along)
@@ -118,6 +119,17 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         singular=near and least_deviation(problem, psi) < SINGULAR,
         principal=principal,
     )
+
+
+def _idle(problem: GeneralProblem, away: Floats, hessian: Floats) -> NDArray[np.bool_]:
+    """Which of θ (m,) say nothing, as their predictor drifts to where no row depends on it."""
+    drifting_predictors = parts(problem, away)
+    idle = np.zeros(problem.n_parameters, dtype=bool)
+    for term in problem.terms:
+        if problem.predictor[term.grouping] in drifting_predictors:
+            own = np.abs(np.diagonal(hessian)[term.parameters])
+            idle[term.parameters] = own < 1e3 * CURVATURE
+    return idle
 
 
 def _bounded(used: NDArray[np.bool_], away: Floats) -> Floats:

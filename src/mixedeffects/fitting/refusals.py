@@ -104,6 +104,7 @@ def check_zeros(family: AbstractFamily, response: Response, name: str) -> None:
 def check_variation(family: AbstractFamily, response: Response, design: Design) -> None:
     """Refuse a response whose likelihood grows without end, or which says nothing."""
     y, trials, name = response.y, response.trials, design.response
+    _check_magnitude(f"The response {name!r}", y)
     everywhere = f"The response {name!r} is"
     if trials is not None and (not y.any() or np.array_equal(y, trials)):
         outcome = "a success" if y.any() else "a failure"

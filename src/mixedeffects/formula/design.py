@@ -154,7 +154,8 @@ def build_design(
     """
     parsed = parse_formula(formula)
     further = {name: _one_sided(name, text, parsed) for name, text in (others or {}).items()}
-    _check_roles(parsed, kind)
+    for one in (parsed, *further.values()):
+        _check_roles(one, kind)
     if require_random and not any(p.random for p in (parsed, *further.values())):
         raise FormulaError(
             "the formula has no random term: add one, such as (1 | group), or fit a plain"

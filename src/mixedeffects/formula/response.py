@@ -85,12 +85,37 @@ def as_trials(
             )
         return response, None
     if weights is None:
+        _require(
+            response,
+            parsed,
+            (response.y == 0) | (response.y == 1),
+            "Without trials a response is 0 or 1. For proportions give the numbers of trials as"
+            " weights=, or write cbind(successes, failures); for proportions that are not of"
+            " trials use family 'beta'.",
+        )
         return replace(response, trials=np.ones(len(response.y))), None
+    _require(
+        response,
+        parsed,
+        (response.y >= 0) & (response.y <= 1),
+        "With weights, the numbers of trials, a response is a proportion from 0 to 1: divide"
+        " successes by trials, or write cbind(successes, failures).",
+    )
     successes = response.y * weights
     whole = np.round(successes)
     # A proportion that was rounded to a few digits still tells its count.
     near = np.abs(successes - whole) <= 1e-6 * np.maximum(weights, 1.0)
     return replace(response, y=np.where(near, whole, successes), trials=weights), None
+
+
+def _require(
+    response: ResponseArrays, parsed: ParsedFormula, good: NDArray[np.bool_], says: str
+) -> None:
+    """Refuse the first value of a response that is not good, (n,)."""
+    if not good.all():
+        value, more = response.y[int(np.argmin(good))], int(np.count_nonzero(~good)) - 1
+        others = f" (and {more} more)" if more else ""
+        raise DataError(f"The response {parsed.response!r} has a value {value:g}{others}. {says}")
 
 
 def _counts(parsed: ParsedFormula, values: Values) -> ResponseArrays:
@@ -102,6 +127,13 @@ def _counts(parsed: ParsedFormula, values: Values) -> ResponseArrays:
         for f in parsed.response_formulas
     ]
     (successes, spec), (failures, _) = made
+    for what, column in (("successes", successes[:, 0]), ("failures", failures[:, 0])):
+        if (column < 0).any():
+            row = values.source_row(int(np.argmax(column < 0)))
+            raise DataError(
+                f"{parsed.response} has {column.min():g} {what}, first a negative number in row"
+                f" {row}: are there more successes than trials?"
+            )
     return ResponseArrays(successes[:, 0], (successes + failures)[:, 0], (), spec)
 
 
@@ -109,8 +141,9 @@ def _two_valued(name: str, column: Column) -> ResponseArrays:
     codes, labels = _occurring(column)
     if len(labels) != 2:
         shown = ", ".join(map(repr, labels[:5])) + (", ..." if len(labels) > 5 else "")
+        count = "one category" if len(labels) == 1 else f"{len(labels)} categories"
         raise DataError(
-            f"The response column {name!r} has {len(labels)} categories ({shown}); a binomial"
+            f"The response column {name!r} has {count} ({shown}); a binomial"
             " response has two, the second of which counts as success."
         )
     return ResponseArrays(codes, None, labels, name)
