@@ -378,6 +378,8 @@ def test_rows_with_missing_values():
     table = fit.predict(data, interval="confidence")
     assert table.iloc[1:3].isna().all(axis=None)
     pd.testing.assert_frame_equal(table.iloc[[0, 3]], whole.iloc[[0, 3]])
+    for interval in ("confidence", "prediction"):
+        assert fit.predict(data.iloc[1:3], interval=interval).isna().all(axis=None)
 
 
 def test_missing_rows_of_categories(ratings, wine):
@@ -385,6 +387,8 @@ def test_missing_rows_of_categories(ratings, wine):
     table = ratings.predict(data)
     assert table.iloc[1].isna().all()
     assert table.iloc[[0, 2]].notna().all(axis=None)
+    nothing = ratings.predict(data.iloc[[1]], interval="confidence")
+    assert nothing[["estimate", "std_error", "conf_low", "conf_high"]].isna().all(axis=None)
 
 
 def test_groups_not_seen():

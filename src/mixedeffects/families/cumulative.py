@@ -144,6 +144,8 @@ class Cumulative(AbstractFamily):
     def probabilities(self, response: Response, predictors: Predictors) -> Array:
         """Probabilities (n, J) of the categories."""
         n = response.n_categories
+        if not np.size(predictors[0]):
+            return np.empty((0, n))
         psi = variables(tuple(_number(p) for p in predictors[1:]), Wanted(0))
         tau = np.array([float(t.value) for t in self._thresholds(psi, n)])
         eta = np.asarray(predictors[0])[:, None]
