@@ -217,8 +217,8 @@ def test_weights_offsets_and_aliased_columns_are_told(salamanders):
         zero_inflation="~ DOP + twice + offset(o)",
     )
     facts = dict(summary.facts)
-    assert facts["Weights"] == "2 to 2; they multiply the rows' log-likelihoods"
-    assert facts["Offset"] == facts["Offset of the zero inflation"] == "0.5 to 0.5"
+    assert facts["Weights"] == "2; they multiply the rows' log-likelihoods"
+    assert facts["Offset"] == facts["Offset of the zero inflation"] == "0.5"
     told = "\n".join(summary.notes)
     assert "Left out, as other columns determine them: twice." in told
     assert "Left out of the zero inflation, as other columns determine them: twice." in told
@@ -227,6 +227,9 @@ def test_weights_offsets_and_aliased_columns_are_told(salamanders):
 def test_text_keeps_its_width_and_html_has_all_tables(salamanders):
     fit = me.fit(COUNTS, salamanders, family="truncated_nbinom2", zero_inflation="~ mined")
     assert max(map(len, str(fit.summary()).splitlines())) <= WIDTH
+    data = me.datasets.load("sleepstudy")
+    varying = summary_of("Reaction ~ Days + (1 | Subject)", data, dispersion="~ Days")
+    assert max(map(len, str(varying).splitlines())) <= WIDTH
     html = fit._repr_html_()
     assert html.count("<table>") == len(fit.summary().tables) == 4
     assert re.search(r"<dt>Zero inflation</dt><dd>~ mined</dd>", html)

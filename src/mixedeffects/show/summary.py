@@ -123,8 +123,9 @@ def criteria(estimates: Estimates) -> tuple[str, str]:
 
 
 def span(values: Floats) -> str:
-    """The least and the largest of values."""
-    return f"{formats.general(float(values.min()))} to {formats.general(float(values.max()))}"
+    """The least and the largest of values, or the one that there is."""
+    low, high = formats.general(float(values.min())), formats.general(float(values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def notes(design: Design, estimates: Estimates) -> Iterator[str]:

@@ -54,7 +54,7 @@ def _table(table: Table) -> str:
     numbers = [_width(table, i) for i in range(table.labels, len(table.header))]
     room = WIDTH - sum(width + len(_GAP) for width in numbers)
     names = _label_widths(table, room)
-    lines = [table.caption, _line(table.header, names, numbers)]
+    lines = [_wrapped(table.caption), _line(table.header, names, numbers)]
     for row in table.rows:
         lines += _row_lines(row, names, numbers)
     lines += [_wrapped(note, _GAP) for note in table.notes]
