@@ -321,3 +321,20 @@ def test_separation():
     assert table["conf_high"]["f[T.c]"] == np.inf
     assert 0.0 < table["conf_low"]["f[T.c]"] < 10.0
     assert np.isfinite(table.loc["f[T.b]", ["conf_low", "conf_high"]].to_numpy(float)).all()
+
+
+@pytest.mark.parametrize(
+    ("id_", "name", "side"),
+    [
+        ("salamanders_zinb1", "zero_inflation: Intercept", "conf_low"),
+        ("salamanders_hurdle_nbinom1", "mined[T.no]", "conf_high"),
+    ],
+)
+def test_limits_that_the_likelihood_never_excludes(id_, name, side):
+    """Estimates are finite, and yet the profile levels off below the limit on one side."""
+    fit = fitted(id_)
+    row = fit.confint(method="profile", parameters=name).iloc[0]
+    assert abs(row[side]) == np.inf
+    parameter = next(p for p in natural_parameters(fit._fit) if p.name == name)
+    far = row["estimate"] + (12.0 if side == "conf_high" else -12.0)
+    assert 0.0 < constrained(fit, parameter, far) - fit.objective < Z**2

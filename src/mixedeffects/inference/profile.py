@@ -44,6 +44,8 @@ LOWER = 1e-6
 ATTEMPTS, FAILURES, GROWTH = 60, 5, 3.0
 # First step of t, of order one, where the optimum has no curvature.
 STEP = 0.3
+# A profile that one more step as long as the first raises by less than this share of z² levels off.
+LEVEL = 1e-5
 # Other optima that are followed before the likelihood is given up.
 RESTARTS = 3
 
@@ -183,7 +185,7 @@ def root(way: AbstractPath, sign: float, z: float) -> float:
             t = bound
         point = way.at(t, near)
         distance = zeta(way, point)
-        if distance <= z and (t == bound or abs(t - way.best.t) > way.far):
+        if distance <= z and (t == bound or levels_off(way, near, point, z)):
             return bound
         failures += not np.isfinite(distance)
         if failures > FAILURES:
@@ -197,6 +199,15 @@ def root(way: AbstractPath, sign: float, z: float) -> float:
             near = point
         t = ahead
     return float("nan")
+
+
+def levels_off(way: AbstractPath, near: ProfilePoint, point: ProfilePoint, z: float) -> bool:
+    """Whether the profile, not excluded so far, will not rise any more on its endless way."""
+    if np.isfinite(way.far):
+        return bool(abs(point.t - way.best.t) > way.far)
+    endless = np.isinf(way.high if point.t > way.best.t else way.low)
+    far = abs(point.t - near.t) >= 0.99 * first_step(way, z)
+    return bool(endless and far and abs(point.value - near.value) < LEVEL * z**2)
 
 
 def first_step(way: AbstractPath, z: float) -> float:

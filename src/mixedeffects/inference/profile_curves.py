@@ -13,7 +13,7 @@ from mixedeffects.data.frames import make_table
 from mixedeffects.inference.intervals import interval_table, profile_intervals
 from mixedeffects.inference.parameters import AnyFit, Parameter, identification
 from mixedeffects.inference.paths import AbstractPath
-from mixedeffects.inference.profile import along_paths, first_step, following, zeta
+from mixedeffects.inference.profile import along_paths, first_step, following, levels_off, zeta
 
 Floats = NDArray[np.float64]
 
@@ -103,12 +103,14 @@ def _side(way: AbstractPath, sign: float) -> list[tuple[float, float]]:
     near, t = way.best, way.best.t + sign * first_step(way, STEP)
     while near.t != bound and len(points) < MOST and (not points or abs(points[-1][1]) < TOP):
         t = bound if sign * (t - bound) >= 0.0 else t
-        if t == near.t or abs(t - way.best.t) > way.far:
+        if t == near.t:
             break
         point = way.at(t, near)
         distance = zeta(way, point)
         if not np.isfinite(distance):
             break
         points.append((t, sign * distance))
+        if levels_off(way, near, point, TOP):
+            break
         near, t = point, following(way, point, distance, sign, distance + STEP)
     return points

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_solve import GeneralSolution, differenced_hessian
 from mixedeffects.fitting.lmm import Objective
-from mixedeffects.fitting.optimize import Evaluation
+from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.quadrature import objective_of
 from mixedeffects.fitting.solve import Solution
@@ -120,10 +120,11 @@ class GeneralSurface(AbstractSurface):
         return self.along(self._solution.optimum.theta)
 
     def evaluate(self, y: Floats) -> Evaluation:
-        here = self._objective(y)
-        if self._lacking is None or not np.isfinite(here.value):
-            return here
-        hessian = here.hessian + self._lacking
+        with np.errstate(all="ignore"):  # far away, where the likelihood may end
+            here = self._objective(y)
+        if not (np.isfinite(here.value) and np.all(np.isfinite(here.hessian))):
+            return unknown_evaluation(np.inf, len(y))
+        hessian = here.hessian if self._lacking is None else here.hessian + self._lacking
         return Evaluation(here.value, here.gradient, hessian, hessian)
 
     def plain(self, y: Floats) -> Floats:
