@@ -105,3 +105,22 @@ def test_weighted_rows_are_refused():
     fit = me.fit("count ~ mined + (1 | site)", data, family="poisson", weights="w")
     with pytest.raises(ModelError, match="weights"):
         fit.bootstrap(5)
+
+
+def test_limits_of_a_family_count():
+    """Replicates of Poisson counts whose dispersion has no end are fits as good as others."""
+    rng = np.random.default_rng(3)
+    data = {"y": rng.poisson(3.0, 120).astype(float), "g": np.repeat(np.arange(12), 10).astype(str)}
+    fit = me.fit("y ~ 1 + (1 | g)", data, family="nbinom2", on_check="ignore")
+    drawn = fit.bootstrap(20, seed=1)
+    assert drawn.n_failed == 0
+    assert drawn.values[:, drawn.names.index("sigma")].max() > 1e3
+
+
+def test_the_same_replicates_fail_as_complete_fits():
+    fit = fitted("salamanders_zinb2")
+    with pytest.warns(ConvergenceWarning, match="no finite estimates"):
+        short = fit.bootstrap(12, seed=1)
+    with pytest.warns(ConvergenceWarning, match="no finite estimates"):
+        whole = fit.bootstrap(12, seed=1, statistic=lambda other: other.beta)
+    assert list(short.reasons) == list(whole.reasons)

@@ -67,7 +67,7 @@ def general_estimate(
         optimum=solution.optimum,
         checks=(
             *certify(principal.gradient, principal.hessian, zeros, problem.n_rows, exact=True),
-            *limit_checks(problem, solution.drifting, solution.beta, _columns(components)),
+            *limit_checks(problem, solution.drifting, solution.beta, coefficient_names(components)),
             *constant_checks(problem, *_deviations(terms)),
             *dispersion_checks(problem, solution.beta, solution.b, n_parameters),
         ),
@@ -158,7 +158,7 @@ def _components(
     return tuple(found)
 
 
-def _columns(components: Sequence[ComponentEstimate]) -> list[tuple[str, ...]]:
+def coefficient_names(components: Sequence[ComponentEstimate]) -> list[tuple[str, ...]]:
     """Names of the kept columns of each predictor, then of each extra parameter."""
     predictors = [c.x_names for c in components if c.name in PREDICTORS]
     extras = [c.x_names for c in components if c.name not in PREDICTORS]

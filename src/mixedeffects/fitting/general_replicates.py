@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,13 @@ from mixedeffects.errors import MixedEffectsError
 from mixedeffects.fitting.boundary import SINGULAR, least_deviation, principal_evaluation
 from mixedeffects.fitting.checks import certify
 from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general_estimates import coefficient_names
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.fitting.general_solve import bounded_basis
+from mixedeffects.fitting.limits import limit_checks
 from mixedeffects.fitting.plain import GeneralObjective, general_objective
 from mixedeffects.fitting.replicates import Progress, affordable_threads, run_threads
+from mixedeffects.fitting.separation import drifting
 from mixedeffects.fitting.solve import search
 
 Floats = NDArray[np.float64]
@@ -58,6 +62,7 @@ def fit_general_responses(
     objectives = np.full(count, np.nan)
     singular = np.zeros(count, dtype=bool)
     reasons: dict[int, str] = {}
+    names = coefficient_names(fit.estimates.components)
 
     def work(chunk: slice) -> int:
         for r in range(chunk.start, chunk.stop):
@@ -66,7 +71,7 @@ def fit_general_responses(
                 optimum = search(objective, start)
                 psi[r], objectives[r] = optimum.theta, objective.refine(optimum.theta).value
                 singular[r] = least_deviation(problem, optimum.theta) < SINGULAR
-                reason = _doubt(objective, optimum.theta, optimum.status)
+                reason = _doubt(objective, optimum.theta, optimum.status, names)
             except MixedEffectsError as error:
                 reason = str(error)
             if reason is not None:
@@ -83,11 +88,23 @@ def fit_general_responses(
     return GeneralReplicates(psi, objectives, singular, dict(sorted(reasons.items())))
 
 
-def _doubt(objective: GeneralObjective, psi: Floats, status: str) -> str | None:
-    """Why a point is no optimum, or None; by the objective's own Hessian."""
+def _doubt(
+    objective: GeneralObjective, psi: Floats, status: str, names: Sequence[Sequence[str]]
+) -> str | None:
+    """Why a point is no optimum, or None; by the objective's own Hessian.
+
+    A dispersion or zero inflation at an end of its range is no reason, as in a complete fit.
+    """
     if status != "converged":
         return "optimum: the search stopped before it"
-    here = principal_evaluation(objective, psi)
-    checks = certify(here.gradient, here.hessian, [], objective.problem.n_rows, exact=False)
-    failed = [f"{check.name}: {check.message}" for check in checks if not check.passed]
-    return "; ".join(failed) or None
+    problem = objective.problem
+    here, m = principal_evaluation(objective, psi), problem.n_parameters
+    own = here.hessian[len(here.hessian) - problem.n_fixed :, -problem.n_fixed :]
+    away = drifting(problem, own, own, here.value)
+    basis = bounded_basis(np.ones(len(here.gradient), dtype=bool), away)
+    inner = basis.T @ here.hessian @ basis
+    checks = [
+        *certify(basis.T @ here.gradient, inner, [], problem.n_rows, exact=False),
+        *limit_checks(problem, away, psi[m:], names),
+    ]
+    return "; ".join(f"{c.name}: {c.message}" for c in checks if not c.passed) or None

@@ -100,7 +100,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
     )
     away = drifting(problem, hessian[m:, m:], here.hessian[m:, m:], here.value)
     used[:m] &= ~_idle(problem, away, hessian)
-    basis = _bounded(used, away)
+    basis = bounded_basis(used, away)
     if near:
         objective.upright(along)
     inner = basis.T @ hessian @ basis
@@ -132,7 +132,7 @@ def _idle(problem: GeneralProblem, away: Floats, hessian: Floats) -> NDArray[np.
     return idle
 
 
-def _bounded(used: NDArray[np.bool_], away: Floats) -> Floats:
+def bounded_basis(used: NDArray[np.bool_], away: Floats) -> Floats:
     """A basis (m + p, ·) of what is used and does not drift, the axes where nothing does."""
     if not away.shape[1]:
         return np.eye(len(used))[:, used]

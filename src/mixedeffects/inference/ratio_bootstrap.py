@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 # What a replicate's certificate says of a likelihood that does not tell its parameters apart.
 FLAT = "curvature: the likelihood is flat"
+# How the reasons begin for which a generalized model's replicate has no optimum.
+NO_OPTIMUM = ("optimum", "gradient")
 # A replicate as large as the statistic up to rounding counts as large.
 ROUNDING = 1e-6
 
@@ -99,20 +101,19 @@ def _noise(fit: Fit, streams: Streams) -> Source:
 def _objectives(problem: Problem, source: Source, n: int) -> Floats:
     """Objectives (n,); NaN where no optimum was found.  A flat one is an optimum all the same."""
     replicates = fit_responses(problem, source, n)
-    return _without_failed(replicates.objective, replicates.reasons)
+    objectives = replicates.objective.copy()
+    failed = [r for r, reason in replicates.reasons.items() if not reason.startswith(FLAT)]
+    objectives[failed] = np.nan
+    return objectives
 
 
 def _general_objectives(fit: GeneralFit, draws: GeneralDraws, n: int) -> Floats:
-    """The same of a generalized model."""
+    """The same of a generalized model, also where coefficients go to infinity."""
     found = fit_general_responses(
         fit, lambda number: problem_with_response(fit, draws.response(number)), n
     )
-    return _without_failed(found.objective, found.reasons)
-
-
-def _without_failed(objectives: Floats, reasons: dict[int, str]) -> Floats:
-    objectives = objectives.copy()
-    objectives[[r for r, reason in reasons.items() if not reason.startswith(FLAT)]] = np.nan
+    objectives = found.objective.copy()
+    objectives[[r for r, why in found.reasons.items() if why.startswith(NO_OPTIMUM)]] = np.nan
     return objectives
 
 
