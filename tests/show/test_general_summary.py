@@ -173,6 +173,8 @@ def test_residuals_of_gaussian_families_stand_with_the_random_effects():
     assert varcorr["sd_or_corr"].tolist()[1] == constant.sigma
     varying = me.fit("Reaction ~ Days + (1 | Subject)", data, dispersion="~ Days")
     assert [row[0] for row in varying.summary().tables[1].rows] == ["Subject"]
+    assert varying.summary().title.endswith("(exact likelihood)")
+    assert constant.summary().title.endswith("(Laplace approximation)")
     assert varying.varcorr()["group"].tolist() == ["Subject"]
 
 

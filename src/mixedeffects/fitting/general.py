@@ -94,6 +94,12 @@ class GeneralProblem:
         return tuple(sorted(set(self.predictor)))
 
     @property
+    def exact(self) -> bool:
+        """Whether the rows are quadratic in the random effects, so that Laplace errs by nothing."""
+        linear = self.family.name == "gaussian" and self.family.link == "identity"
+        return linear and self.curved == (0,)
+
+    @property
     def bounded(self) -> bool:
         """Whether a predictor can give a mean that the family does not have."""
         link = self.family.link

@@ -66,10 +66,10 @@ def check_quadrature(problem: GeneralProblem) -> None:
     ------
     ModelError
     """
-    count, family, factors = problem.quadrature, problem.family, len(problem.groupings)
+    count, factors = problem.quadrature, len(problem.groupings)
     if count == 1 or factors == 0:
         return
-    if family.name == "gaussian" and family.link == "identity" and problem.curved == (0,):
+    if problem.exact:
         raise ModelError(EXACT.format(count))
     if factors != 1 or problem.groupings[0].relationship is not None:
         found = f"{factors} sets of them" if factors != 1 else "levels related by a matrix"

@@ -58,7 +58,9 @@ def summarize_general(
 
 
 def _way(fit: GeneralFit) -> str:
-    nodes = fit.problem.quadrature
+    nodes = fit.quadrature
+    if fit.problem.exact:
+        return "exact likelihood"
     return "Laplace approximation" if nodes == 1 else f"adaptive quadrature, {nodes} nodes"
 
 
