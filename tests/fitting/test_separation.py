@@ -141,6 +141,16 @@ def test_a_dispersion_at_its_end_leaves_a_simpler_family(data, family, response,
         assert own.loc[term, "std_error"] == pytest.approx(expected[term], rel=2e-3)
 
 
+def test_a_power_at_its_end(data):
+    table = {**data, "count": data["count"].astype(float)}
+    fit = me.fit("count ~ x + (1 | g)", table, family="tweedie")
+    (check,) = [c for c in fit.checks if c.name == "limit: power"]
+    assert "power is estimated as 1" in check.message
+    table = fit.fixef()
+    assert np.isfinite(table["std_error"]).all()
+    assert table[table["component"] == "shape"]["estimate"].item() == pytest.approx(1.01, abs=1e-3)
+
+
 def test_overdispersion_is_told_with_what_to_do(data):
     rng = np.random.default_rng(2)
     y = rng.negative_binomial(0.7, 0.7 / (0.7 + np.exp(0.5 + 0.5 * data["x"])))

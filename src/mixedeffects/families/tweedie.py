@@ -24,6 +24,8 @@ from mixedeffects.families.jets import (
 from mixedeffects.families.response import Column, Response
 from mixedeffects.families.special import log_expit, log_gamma
 
+# How near the power comes to 1 and to 2.
+_EDGE = 0.01
 # Terms of the series that are kept lie this many standard deviations about the largest.
 _WIDTH, _MARGIN = 9.0, 12.0
 # Rows are taken together as long as their terms are not more than these.
@@ -32,12 +34,13 @@ _TERMS = 100_000
 
 @dataclass(frozen=True)
 class Tweedie(AbstractFamily):
-    """Values ≥ 0 with mean μ = g⁻¹(η) and variance φμᵖ, φ = exp(δ), 1 < p < 2.
+    """Values ≥ 0 with mean μ = g⁻¹(η) and variance φμᵖ, φ = exp(δ), 1.01 < p < 1.99.
 
     The sum of a Poisson number of gamma values: an exact zero has a positive probability. The
-    power p = 1 + 1/(1 + exp(−ψ)) is estimated, the same for all rows; φ is glmmTMB's
-    dispersion. Densities come from the series of Dunn and Smyth (2005, Statistics and Computing
-    15, 267-280), summed about its largest term.
+    power p = 1.01 + 0.98/(1 + exp(−ψ)) is estimated, the same for all rows; φ is glmmTMB's
+    dispersion. At 1 and 2 the density has no series, and the likelihood may have no bound.
+    Densities come from the series of Dunn and Smyth (2005, Statistics and Computing 15, 267-280),
+    summed about its largest term.
 
     Attributes
     ----------
@@ -58,7 +61,10 @@ class Tweedie(AbstractFamily):
         return Extras(
             ("power",),
             np.array([0.0]),
-            lambda psi: (1.0 + expit(psi), np.diag(expit(psi) * expit(-psi))),
+            lambda psi: (
+                1.0 + _parts(psi)[0],
+                np.diag((1.0 - 2.0 * _EDGE) * expit(psi) * expit(-psi)),
+            ),
         )
 
     def response(
@@ -84,21 +90,21 @@ class Tweedie(AbstractFamily):
             lambda: _log_series(response.y, point[1], point[2], wanted),
         )
         t, delta, psi = variables(point, wanted)
-        log_above, log_below = psi.compose(log_expit), (-psi).compose(log_expit)
-        above, below = exp(log_above), exp(log_below)  # p − 1 and 2 − p
+        above, below = _jet_parts(psi)
+        log_above, log_below = log(above), log(below)
         zero = exp(below * t - delta - log_below)
         shown = response.y * exp(-(above * t) - delta - log_above)
         return (from_partials(series, wanted, len(point)) - shown - zero).partials()
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
-        power = 1.0 + expit(predictors[2])
+        power = 1.0 + _parts(predictors[2])[0]
         spread: Array = np.exp(predictors[1]) * self.mean(predictors) ** power
         return spread
 
     def _clusters(self, predictors: Predictors) -> tuple[Array, Array, Array]:
         """Mean number of gamma values, their shape and their scale."""
         mu, phi = self.mean(predictors), np.exp(predictors[1])
-        above, below = expit(predictors[2]), expit(-predictors[2])  # p − 1 and 2 − p
+        above, below = _parts(predictors[2])
         return mu**below / (phi * below), below / above, phi * above * mu**above
 
     def draw(self, rng: np.random.Generator, response: Response, predictors: Predictors) -> Array:
@@ -117,7 +123,7 @@ class Tweedie(AbstractFamily):
 
     def deviance(self, response: Response, predictors: Predictors) -> Array:
         y, mu = response.y, self.mean(predictors)
-        above, below = expit(predictors[2]), expit(-predictors[2])
+        above, below = _parts(predictors[2])
         unit: Array = 2.0 * (y * (y**-above - mu**-above) / -above - (y**below - mu**below) / below)
         return np.where(y == 0, 2.0 * mu**below / below, unit)
 
@@ -128,6 +134,20 @@ class Tweedie(AbstractFamily):
     def initial_dispersion(self, response: Response) -> float:
         mean = max(response.y.mean(), 1e-300)
         return float(np.log(max(response.y.var(), 1e-12 * mean**2) / mean**1.5))
+
+
+def _parts(psi: Array) -> tuple[Array, Array]:
+    """p − 1 and 2 − p."""
+    width = 1.0 - 2.0 * _EDGE
+    return _EDGE + width * expit(psi), _EDGE + width * expit(-psi)
+
+
+def _jet_parts(psi: Jet) -> tuple[Jet, Jet]:
+    """The same with derivatives."""
+    width = 1.0 - 2.0 * _EDGE
+    return exp(psi.compose(log_expit)) * width + _EDGE, exp(
+        (-psi).compose(log_expit)
+    ) * width + _EDGE
 
 
 def _log_series(y: Array, delta: Array, psi: Array, wanted: Wanted) -> Partials:
@@ -148,8 +168,9 @@ def _log_series(y: Array, delta: Array, psi: Array, wanted: Wanted) -> Partials:
 def _log_sum(y: Array, j: Array, predictors: tuple[Jet, ...]) -> Jet:
     """log Σ_j W_j − log y over given terms j (r, K), for predictors (r, 1)."""
     _, delta, psi = predictors
-    shape = exp(-psi)  # (2 − p)/(p − 1)
-    log_above, log_below = psi.compose(log_expit), (-psi).compose(log_expit)
+    above, below = _jet_parts(psi)
+    log_above, log_below = log(above), log(below)
+    shape = exp(log_below - log_above)
     log_y = np.log(y)
     log_z = shape * (log_y - log_above) - (shape + 1.0) * delta - log_below
     term = log_z * j - gammaln(j + 1.0) - (shape * j).compose(log_gamma)
@@ -164,14 +185,14 @@ def _log_sum(y: Array, j: Array, predictors: tuple[Jet, ...]) -> Jet:
 def _series_ends(y: Array, delta: Array, psi: Array) -> tuple[Array, Array]:
     """First and last j (n,) of the terms that matter."""
     centre = np.exp(_log_peak(y, delta, psi))
-    spread = np.sqrt(centre / (1.0 + np.exp(-psi)))
+    spread = np.sqrt(centre * _parts(psi)[0])
     first = np.maximum(1.0, np.floor(centre - _WIDTH * spread - _MARGIN))
     return first, np.ceil(centre + _WIDTH * spread + _MARGIN)
 
 
 def _log_peak(y: Array, delta: Array, psi: Array) -> Array:
     """Logarithm of about the index of the largest term, y^(2−p)/((2 − p)φ)."""
-    below = expit(-psi)
+    below = _parts(psi)[1]
     peak: Array = below * np.log(y) - delta - np.log(below)
     return peak
 

@@ -458,9 +458,14 @@ class LaplaceObjective:
         roots = self._roots(self.axes.factors(psi[:m]))
         mode = self._mode(roots, self._fixed(psi[m:]))
         if mode is None:
+            edge = (
+                f"with link {self.problem.family.link!r} some means lie at the edge of their "
+                "range, use another link"
+                if self.problem.bounded
+                else "the likelihood may have no maximum there, simplify the model"
+            )
             raise ModelError(
-                "The most likely random effects were not found at these parameters: the "
-                "likelihood may have no maximum there; simplify the model."
+                f"The most likely random effects were not found at these parameters: {edge}."
             )
         b = np.empty_like(mode.u)
         for columns, T in zip(self.rows.columns, roots, strict=True):
