@@ -138,5 +138,5 @@ def test_an_impossible_point_is_no_point():
 def test_related_levels_are_refused_rather_than_taken_for_independent(options):
     data = {"y": np.arange(24) % 5, "x": np.tile([0.0, 1.0], 12), "g": np.arange(24) // 4}
     K = np.eye(6) + 0.5
-    with pytest.raises(ModelError, match="relates levels by a matrix"):
+    with pytest.raises(ModelError, match="with a known matrix"):
         me.fit("y ~ x + known(1 | g, K)", {**data, "K": K}, **options)

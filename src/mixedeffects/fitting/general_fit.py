@@ -183,7 +183,6 @@ def _response(design: Design, family: AbstractFamily) -> Response:
 
 def _arrays(name: str, design: Design, family: AbstractFamily) -> PredictorArrays:
     check_magnitudes(design)
-    _refuse_related(design)
     ordinal = family.has_thresholds and name == "conditional"
     if ordinal and not design.has_intercept:
         check_no_constant(design)
@@ -192,16 +191,6 @@ def _arrays(name: str, design: Design, family: AbstractFamily) -> PredictorArray
     return PredictorArrays(
         name, design.X[:, dropped:], dropped, design.offset, intercept, term_arrays(design)
     )
-
-
-def _refuse_related(design: Design) -> None:
-    for random in design.random:
-        if random.matrix is not None:
-            raise ModelError(
-                f"({random.label}) relates levels by a matrix, which is available for Gaussian "
-                "responses with the identity link only: write an ordinary term, or model a "
-                "transformed response."
-            )
 
 
 def _constant(name: str, n: int) -> PredictorArrays:
