@@ -248,9 +248,9 @@ def cbpp():
 
 def test_refit_keeps_the_rule(cbpp):
     fit = me.fit(COUNTS, cbpp, family="binomial", quadrature=9)
-    assert fit._fit.quadrature == 9
+    assert fit.quadrature == 9
     again = fit.refit(fit.design.y)
-    assert again._fit.quadrature == 9
+    assert again.quadrature == 9
     assert again.loglik == pytest.approx(fit.loglik, abs=1e-9)
     assert me.fit(COUNTS, cbpp, family="binomial").loglik < fit.loglik - 0.01
 

@@ -101,3 +101,10 @@ def test_too_few_draws():
     fit = me.fit(COUNTS, me.datasets.load("cbpp"), family="binomial")
     with pytest.raises(ModelError, match="n=10 draws are too few"):
         fit.check_laplace(10)
+
+
+def test_exact_likelihoods():
+    sleep = me.datasets.load("sleepstudy")
+    fit = me.fit("Reaction ~ Days + (1 | Subject)", sleep, dispersion="~ Days")
+    with pytest.raises(ModelError, match="likelihood is exact"):
+        fit.check_laplace()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.errors import DataError, ModelError
+from mixedeffects.errors import DataError
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.fitting.estimates import Estimates
 from mixedeffects.fitting.fit import checked_response, checked_start, term_arrays

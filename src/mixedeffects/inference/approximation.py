@@ -73,10 +73,14 @@ def approximation_error(fit: GeneralFit, n: int, seed: Any) -> ApproximationErro
     Raises
     ------
     ModelError
-        If the model has no random effects, or n is too small.
+        If the likelihood is exact, or n is too small.
     """
-    if not fit.problem.groupings:
-        raise ModelError("The model has no random effects: its likelihood is exact.")
+    if not fit.problem.groupings or fit.problem.exact:
+        why = "is Gaussian in" if fit.problem.groupings else "has no"
+        raise ModelError(
+            f"The model {why} its random effects: its likelihood is exact, there is no "
+            "approximation to check."
+        )
     if n < FEWEST:
         raise ModelError(f"n={n} draws are too few: give {FEWEST} or more.")
     found = importance(fit.problem, fit.solution, n, np.random.default_rng(seed))

@@ -13,6 +13,11 @@ class ApproximationChecks(Values):
 
     _fit: GeneralFit
 
+    @property
+    def quadrature(self) -> int:
+        """Nodes along each random effect, 1 for the Laplace approximation."""
+        return self._fit.quadrature
+
     def check_laplace(self, n: int = 1000, *, seed: Seed = None) -> ApproximationError:
         """The error of the Laplace approximation (or of the quadrature), by importance sampling.
 
@@ -38,7 +43,7 @@ class ApproximationChecks(Values):
         Raises
         ------
         ModelError
-            If the model has no random effects, or n is below 100.
+            If the likelihood is exact, or n is below 100.
 
         Examples
         --------
