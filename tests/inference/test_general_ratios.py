@@ -173,6 +173,7 @@ def test_zero_inflation_added(salamanders):
     assert drawn["p_value"] == pytest.approx(0.05)
     row = me.compare(one, covariates).iloc[1]
     assert (row["reference"], row["df"]) == ("chi2(1)", 1)
+    assert row["formula"].endswith("; zero_inflation ~ mined")
 
 
 def test_variance_and_family_at_once(salamanders):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from mixedeffects.data.frames import make_table
 from mixedeffects.errors import ModelError
+from mixedeffects.formula.design import Design
 from mixedeffects.inference.model_comparison import compare_fits, corrected_aic
 from mixedeffects.inference.streams import Seed
 from mixedeffects.model.mixed_fit import MixedFit
@@ -91,7 +92,7 @@ def compare(
     return make_table(
         {
             "model": [row.place for row in rows],
-            "formula": [row.fit.design.formula for row in rows],
+            "formula": [_formulas(row.fit.design) for row in rows],
             **({} if set(families) == {"gaussian, identity link"} else {"family": families}),
             "estimation": kinds,
             "n_parameters": [e.n_parameters for e in estimates],
@@ -109,3 +110,10 @@ def compare(
         },
         fits[0].design.frame,
     )
+
+
+def _formulas(design: Design) -> str:
+    """The formula, then those of the other linear predictors."""
+    parts = {name: own.formula.split("~", 1)[1].strip() for name, own in design.others.items()}
+    others = [f"{name} ~ {part}" for name, part in parts.items()]
+    return "; ".join([design.formula, *others])
