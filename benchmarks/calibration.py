@@ -80,7 +80,10 @@ def rate(design: Design, what: str, method: str, hits: Any, undefined: int = 0) 
 
 
 def rejected(design: Design, what: str, p_values: dict[str, Any]) -> list[Rate]:
-    return [rate(design, what, method, np.asarray(p) < 1 - LEVEL) for method, p in p_values.items()]
+    return [
+        rate(design, what, method, np.asarray(p) < 1 - LEVEL, np.isnan(p).sum())
+        for method, p in p_values.items()
+    ]
 
 
 def fixed_effects(design: Design, Y: Floats) -> list[Rate]:
