@@ -163,6 +163,15 @@ def test_relationship_matrices_are_refused_rather_than_ignored(data):
         me.fit("count ~ x + known(1 | g, K)", {**columns, "K": np.eye(10)}, family="poisson")
 
 
+def test_a_covariate_far_from_zero_has_no_intercept_in_an_ordinal_model(data):
+    near = me.fit("ordered ~ x + (1 | g)", data.assign(x=data["x"] + 1e3), family="cumulative")
+    plain = me.fit("ordered ~ x + (1 | g)", data, family="cumulative")
+    assert near.loglik == pytest.approx(plain.loglik, abs=1e-6)
+    assert near.beta[0] == pytest.approx(plain.beta[0], rel=1e-4)
+    with pytest.raises(DataError, match=r"'x' lies about 1e.07 .*Subtract its mean"):
+        me.fit("ordered ~ x + (1 | g)", data.assign(x=data["x"] + 1e7), family="cumulative")
+
+
 def test_columns_that_others_determine_are_named(data):
     table = data.assign(twice=2 * data["x"])
     fit = me.fit("count ~ x + twice + (1 | g)", table, family="poisson")

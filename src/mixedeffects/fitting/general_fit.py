@@ -29,6 +29,7 @@ from mixedeffects.fitting.refusals import (
     check_general,
     check_general_levels,
     check_magnitudes,
+    check_near,
     check_no_constant,
     check_unrelated,
     check_variation,
@@ -163,6 +164,7 @@ def general_problem_of(
     check_variation(family, response, design)
     check_unrelated(design, family)
     check_general_levels(design, family)
+    check_near(design, family)
     predictors = []
     for name in family.predictors():
         own = design if name == "conditional" else design.others.get(name)

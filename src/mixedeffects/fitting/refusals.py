@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 LARGEST = 1e140
 # Weights that differ by more do not add up.
 WIDEST = 1e14
+# Standard deviations between a covariate and zero that thresholds can make up for.
+FAR = 2e3
 # A response whose residual is this small a share of it has none, and a residual this small a
 # share of what the fixed effects leave has lost its digits among products.
 EXACT_FIT = 1e-13
@@ -126,6 +128,19 @@ def check_unrelated(design: Design, family: AbstractFamily) -> None:
             raise ModelError(
                 f"({random.label}) with a known matrix is for Gaussian models with one residual "
                 f"variance in this version, not for family {family.name!r}: leave the matrix out."
+            )
+
+
+def check_near(design: Design, family: AbstractFamily) -> None:
+    """Refuse covariates far from zero where no intercept takes up their means."""
+    if not family.has_thresholds:
+        return
+    for name, column in zip(design.x_names, design.X.T, strict=True):
+        centre, spread = float(np.mean(column)), float(np.std(column))
+        if spread > 0.0 and abs(centre) > FAR * spread:
+            raise DataError(
+                f"Column {name!r} lies about {centre:.6g} with a standard deviation of only "
+                f"{spread:.3g}: thresholds would lose their digits. Subtract its mean first."
             )
 
 
