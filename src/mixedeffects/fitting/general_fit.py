@@ -18,7 +18,6 @@ from mixedeffects.fitting.general import (
     GeneralProblem,
     PredictorArrays,
     build_general,
-    linear_predictors,
 )
 from mixedeffects.fitting.general_conditional import GeneralConditional
 from mixedeffects.fitting.general_estimates import general_estimate
@@ -144,8 +143,7 @@ def completed_general(
     design: Design, family: AbstractFamily, problem: GeneralProblem, solution: GeneralSolution
 ) -> GeneralFit:
     """A solution with its estimates in the user's units and names."""
-    eta = linear_predictors(problem, solution.beta, solution.b)
-    check_explained_means(problem, eta, design.response)
+    check_explained_means(problem, solution.beta, solution.b, design.response)
     estimates = general_estimate(problem, solution, design, family)
     return GeneralFit(design, family, problem, solution, estimates)
 

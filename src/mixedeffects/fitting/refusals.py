@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily, Response
-from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general import GeneralProblem, linear_predictors
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
 from mixedeffects.formula.design import Design
@@ -164,11 +164,12 @@ def check_general(problem: GeneralProblem) -> None:
     check_memory(problem)
 
 
-def check_explained_means(problem: GeneralProblem, eta: tuple[Floats, ...], name: str) -> None:
-    """Refuse a fit of measurements that leaves no variation about their means."""
+def check_explained_means(problem: GeneralProblem, beta: Floats, b: Floats, name: str) -> None:
+    """Refuse a fit of measurements, β (p,) and b (q,), that leaves no variation about means."""
     family, response = problem.family, problem.response
     if family.discrete or "zero_inflation" in family.predictors():
         return
+    eta = linear_predictors(problem, beta, b)
     with np.errstate(all="ignore"):
         spread = np.sqrt(np.median(family.variance(response, eta)))
     if spread < ROUNDING * np.std(response.y):
