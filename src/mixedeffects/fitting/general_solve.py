@@ -164,9 +164,10 @@ def differenced_hessian(objective: GeneralObjective, psi: Floats, here: Evaluati
 
 
 def _inverse(hessian: Floats) -> Floats:
-    """The inverse over the directions with curvature, each parameter in its own units."""
+    """The inverse, each parameter in its own units; of no use where there is no curvature."""
     sizes = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
     values, vectors = np.linalg.eigh(hessian / np.outer(sizes, sizes))
     kept = values > FLAT * max(values.max(initial=0.0), 0.0)
     inverse: Floats = (vectors[:, kept] / values[kept]) @ vectors[:, kept].T
+    inverse += UNBOUNDED**2 * (vectors[:, ~kept] @ vectors[:, ~kept].T)
     return cast(Floats, inverse / np.outer(sizes, sizes))

@@ -143,14 +143,19 @@ class LaplaceObjective:
                     return None
             step = self.rows.factor.u - here.u
             bound, limit = float(step @ step), self._found**2 * len(step)
-            if fine and number == 0 and bound < FINE**4 * len(step):
+            length = self._length(step, weights, roots) if bound < limit else np.inf
+            if fine and number == 0 and length < FINE**4 * len(step):
                 return here  # as near as a step from FINE would bring it
-            last = bound < limit and self._length(step, weights, roots) < limit
+            last = length < limit
             if self.problem.bounded:
                 step = self._inside(here, step, weights, roots)
             there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
-                return self._at_mode(here.u, fixed, roots, 3) if bound < ROUGH * len(step) else None
+                return (
+                    self._at_mode(here.u, fixed, roots, 3)
+                    if bound < (10 * ROUGH) ** 2 * len(step)
+                    else None
+                )
             if last:
                 return there
             here = there
