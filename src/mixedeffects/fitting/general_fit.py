@@ -30,6 +30,7 @@ from mixedeffects.fitting.refusals import (
     check_magnitudes,
     check_near,
     check_no_constant,
+    check_not_empty,
     check_unrelated,
     check_variation,
     check_zeros,
@@ -183,6 +184,7 @@ def _response(design: Design, family: AbstractFamily) -> Response:
 
 def _arrays(name: str, design: Design, family: AbstractFamily) -> PredictorArrays:
     check_magnitudes(design)
+    check_not_empty(name, design)
     ordinal = family.has_thresholds and name == "conditional"
     if ordinal and not design.has_intercept:
         check_no_constant(design)

@@ -83,6 +83,15 @@ def check_residual(solution: Solution, name: str) -> None:
         )
 
 
+def check_not_empty(name: str, design: Design) -> None:
+    """Refuse a further predictor that is fixed at zero."""
+    if name != "conditional" and not (design.X.shape[1] or design.random):
+        raise ModelError(
+            f"{name}='~ {design.formula.partition('~')[2].strip()}' has nothing to estimate, and "
+            f"would fix that predictor at zero: leave {name} out."
+        )
+
+
 def check_no_constant(design: Design) -> None:
     """Refuse columns that add up to a constant where thresholds stand in for it."""
     X, ones = design.X, np.ones(len(design.y))
