@@ -19,32 +19,11 @@ from mixedeffects.errors import ModelError
 from mixedeffects.families.base import Derivatives
 from mixedeffects.fitting.axes import Axes, Point
 from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.mode import FINE, Mode, ModeSearch, Rows, pair_of
 from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
 from mixedeffects.fitting.weighted import WeightedFactor
 
 Floats = NDArray[np.float64]
-Rows = dict[int, Floats]
-
-# The mode is found when a Newton step, per effect in units of its conditional deviation, is below
-# this; the step is still made, and squares it. Differences of the gradient need the finer one.
-ROUGH, FINE = 1e-4, 1e-5
-# Newton steps to the mode, and halvings of one.
-STEPS, HALVINGS = 100, 30
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """û (q,) and what follows from it.
-
-    ``shift`` ZΛû (n,) by predictor; ``eta`` all predictors (n,); ``ell``, the log-likelihood of
-    the rows with its derivatives; ``penalized``, −2ℓ + û'û.
-    """
-
-    u: Floats
-    shift: Rows
-    eta: tuple[Floats, ...]
-    ell: Derivatives
-    penalized: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +42,6 @@ class Integral:
     pull: Floats | None
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
-    """Of the last evaluation, T (k, k) of each factor, Xβ + offset of each predictor, and W."""
-
-    roots: list[Floats]
-    fixed: list[Floats]
-    weights: dict[tuple[int, int], Floats]
-
-
 class LaplaceObjective:
     """−2 log-likelihood by Laplace as a function of ψ = (θ, β), standardized.
 
@@ -84,10 +54,7 @@ class LaplaceObjective:
         self.problem = problem
         self.axes = Axes(problem.terms, problem.plan)
         self.rows = WeightedFactor(problem)
-        self._u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
-        self._found = ROUGH
-        self._last: Last | None = None
-        self._held: Mode | None = None
+        self._search = ModeSearch(problem, self.rows, u)
         self._point: Point | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
@@ -100,7 +67,7 @@ class LaplaceObjective:
 
     def refine(self, psi: Floats) -> Evaluation:
         """The same at ψ, with modes from now on found as finely as differences need."""
-        self._found = FINE
+        self._search.accuracy = FINE
         return self(psi)
 
     def gradient(self, psi: Floats) -> Floats:
@@ -111,156 +78,20 @@ class LaplaceObjective:
         m = self.problem.n_parameters
         theta, beta = psi[:m], psi[m:]
         factors = self.axes.factors(theta)
-        roots, fixed = self._roots(factors), self._fixed(beta)
-        mode = self._mode(roots, fixed)
-        if mode is None or not self._factored(roots, mode):
+        roots, fixed = self._roots(factors), self._search.fixed(beta)
+        mode = self._search.find(roots, fixed)
+        if mode is None or not self._search.factored(roots, mode):
             return unknown_evaluation(np.inf, len(psi))
-        weights = self._weights(mode.ell)
-        self._u = mode.u
+        weights = self._search.weights(mode.ell)
         integral = self._integrate(roots, mode)
         if not np.isfinite(integral.value):
             return unknown_evaluation(np.inf, len(psi))
         self._differentiate(integral, factors, roots, mode, weights)
         if informed:
             self._inform(theta, factors, roots, mode, weights)
-        self._last = Last(roots, fixed, weights)
+        self._search.remember(mode, roots, fixed, weights)
         self._at = psi.copy()
         return self._express(psi)
-
-    # -- the mode -------------------------------------------------------------------------
-
-    def _mode(self, roots: list[Floats], fixed: list[Floats]) -> Mode | None:
-        """û by Newton with step halving, with third derivatives; None where it is not found."""
-        fine = self._found == FINE
-        here = self._at_mode(self._foreseen(roots, fixed), fixed, roots, 3 if fine else 2)
-        if not np.isfinite(here.penalized):
-            here = self._at_mode(np.zeros_like(self._u), fixed, roots, 3 if fine else 2)
-        for number in range(STEPS):
-            weights = self._weights(here.ell)
-            if not self._factorize(roots, here, weights):
-                weights = {k: np.maximum(w, 0.0) * (k[0] == k[1]) for k, w in weights.items()}
-                if not self._factorize(roots, here, weights):
-                    return None
-            step = self.rows.factor.u - here.u
-            bound, limit = float(step @ step), self._found**2 * len(step)
-            length = self._length(step, weights, roots) if bound < limit else np.inf
-            if fine and number == 0 and length < FINE**4 * len(step):
-                return here  # as near as a step from FINE would bring it
-            last = length < limit
-            if self.problem.bounded:
-                step = self._inside(here, step, weights, roots)
-            there = self._towards(here, step, fixed, roots, 3 if last else 2)
-            if there is None:
-                return (
-                    self._at_mode(here.u, fixed, roots, 3)
-                    if bound < (10 * ROUGH) ** 2 * len(step)
-                    else None
-                )
-            if last:
-                return there
-            here = there
-        return None
-
-    def _factored(self, roots: list[Floats], mode: Mode) -> bool:
-        """H at a mode, if it is not what was factored last."""
-        return self._held is mode or self._factorize(roots, mode, self._weights(mode.ell))
-
-    def _foreseen(self, roots: list[Floats], fixed: list[Floats]) -> Floats:
-        """The last û, moved along as the parameters did, to first order."""
-        last, self._last = self._last, None
-        if last is None:
-            return self._u
-        turns = [new - old for new, old in zip(roots, last.roots, strict=True)]
-        changes = self.rows.spread(self._u, turns)
-        ends: Rows = {a: np.zeros(self.problem.n_rows) for a in self.problem.curved}
-        for b, (new, old) in enumerate(zip(fixed, last.fixed, strict=True)):
-            change = new - old + changes.get(b, 0.0)
-            for a in self.problem.curved:
-                ends[a] -= _pair(last.weights, a, b) * change
-        right = self.rows.scale(self.rows.collect_one(ends), last.roots)
-        right = np.ascontiguousarray(right + self.rows.scale(self.rows.factor.s[:, None], turns))
-        self.rows.factor.forward(right)
-        self.rows.factor.backward(right)
-        foreseen: Floats = self._u + right[:, 0]
-        return foreseen
-
-    def _length(
-        self, step: Floats, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
-    ) -> float:
-        """Square of a step in conditional standard deviations."""
-        moved = self.rows.spread(step, roots)
-        return float(step @ step) + sum(float((weights[a, a] * r) @ r) for a, r in moved.items())
-
-    def _inside(
-        self, here: Mode, step: Floats, weights: dict[tuple[int, int], Floats], roots: list[Floats]
-    ) -> Floats:
-        """The step, with more curvature in the rows that it takes out of the family's range.
-
-        To halve it instead would hold all levels where one of them meets its bound.
-        """
-        family, response = self.problem.family, self.problem.response
-        for _ in range(HALVINGS):
-            moved = self.rows.spread(step, roots)
-            eta = [e + moved[a] if a in moved else e for a, e in enumerate(here.eta)]
-            outside = ~np.isfinite(family.log_density(response, tuple(eta)))
-            if not outside.any():
-                break
-            for a, rows in moved.items():
-                least = np.abs(self._prior(here.ell.first[a])) / np.maximum(np.abs(rows), 1e-12)
-                stiff = 4.0 * np.maximum(np.abs(weights[a, a]), least)
-                weights[a, a] = np.where(outside, stiff, weights[a, a])
-            if not self._factorize(roots, here, weights):
-                break
-            step = self.rows.factor.u - here.u
-        return step
-
-    def _towards(
-        self, here: Mode, step: Floats, fixed: list[Floats], roots: list[Floats], order: int
-    ) -> Mode | None:
-        share = 1.0
-        for _ in range(HALVINGS):
-            there = self._at_mode(here.u + share * step, fixed, roots, order)
-            if there.penalized <= here.penalized + 1e-12 * (1.0 + abs(here.penalized)):
-                return there
-            share *= 0.5
-        return None
-
-    def _at_mode(self, u: Floats, fixed: list[Floats], roots: list[Floats], order: int) -> Mode:
-        shift = self.rows.spread(u, roots)
-        eta = tuple(e + shift[a] if a in shift else e for a, e in enumerate(fixed))
-        problem = self.problem
-        ell = problem.family.derivatives(problem.response, eta, order, problem.curved)
-        return Mode(u, shift, eta, ell, float(u @ u - 2.0 * self._prior(ell.value).sum()))
-
-    def _fixed(self, beta: Floats) -> list[Floats]:
-        """Xβ + offset of each predictor."""
-        return [predictor.fixed(beta) for predictor in self.problem.predictors]
-
-    def _weights(self, ell: Derivatives) -> dict[tuple[int, int], Floats]:
-        """W (n,) by pair of predictors."""
-        return {pair: -self._prior(rows) for pair, rows in ell.second.items()}
-
-    def _prior(self, rows: Floats) -> Floats:
-        return rows if self.problem.weights is None else rows * self.problem.weights
-
-    def _factorize(
-        self, roots: list[Floats], here: Mode, weights: Mapping[tuple[int, int], Floats]
-    ) -> bool:
-        """Factor H; the border is such that a solve gives the Newton step's end."""
-        rows, curved = self.rows, self.problem.curved
-        rows.weigh(weights)
-        ends: Rows = {}
-        for a in curved:
-            ends[a] = self._prior(here.ell.first[a])
-            for b in curved:
-                ends[a] = ends[a] + _pair(weights, a, b) * here.shift[b]
-        rows.respond(ends)
-        self._held = None
-        if rows.factor.factorize(self._flat(roots)) != 0:
-            return False
-        rows.factor.solve()
-        self._held = here
-        return True
 
     def _roots(self, factors: list[Floats]) -> list[Floats]:
         """T (k, k) of each grouping factor, its terms' along the diagonal."""
@@ -271,10 +102,6 @@ class LaplaceObjective:
             for f, k in enumerate(sizes)
         ]
 
-    @staticmethod
-    def _flat(roots: list[Floats]) -> Floats:
-        return np.concatenate([r.ravel() for r in roots])
-
     # -- derivatives ----------------------------------------------------------------------
 
     def _integrate(self, roots: list[Floats], mode: Mode) -> Integral:
@@ -282,7 +109,8 @@ class LaplaceObjective:
         leverages = self.rows.leverages(roots)
         traces, _ = self.rows.factor.contract()
         slopes = {
-            a: -2.0 * self._prior(mode.ell.first[a]) for a in range(len(self.problem.predictors))
+            a: -2.0 * self._search.prior(mode.ell.first[a])
+            for a in range(len(self.problem.predictors))
         }
         value = mode.penalized + self.rows.factor.log_determinant
         return Integral(value, leverages, traces, slopes, None)
@@ -304,9 +132,9 @@ class LaplaceObjective:
         for a in range(len(self.problem.predictors)):
             slopes[a] = by_weight[a] + integral.slopes[a]
             for b in curved:
-                slopes[a] = slopes[a] - _pair(weights, a, b) * adjoint[b]
+                slopes[a] = slopes[a] - pair_of(weights, a, b) * adjoint[b]
         moment = rows.collect_one({a: slopes[a] for a in curved})[:, 0]
-        score = rows.collect_one({a: self._prior(ell.first[a]) for a in curved})[:, 0]
+        score = rows.collect_one({a: self._search.prior(ell.first[a]) for a in curved})[:, 0]
         traces = integral.traces + 0.5 * np.concatenate(
             [(moment[c].T @ mode.u[c] + score[c].T @ v[c]).ravel() for c in rows.columns]
         )
@@ -346,7 +174,7 @@ class LaplaceObjective:
                 third = ell.third.get(_sorted(a, b, c))
                 if third is not None:
                     total -= (1.0 if b == c else 2.0) * h * third
-            rows[a] = self._prior(total)
+            rows[a] = self._search.prior(total)
         return rows
 
     def _adjoint(self, by_weight: Rows, pull: Floats | None, roots: list[Floats]) -> Floats:
@@ -369,12 +197,12 @@ class LaplaceObjective:
         crossed: Rows = {a: np.zeros((problem.n_rows, len(gram))) for a in problem.curved}
         if len(predictors) > len(problem.curved):  # of the others, W is not made yet
             everyone = tuple(range(len(predictors)))
-            weights = self._weights(
+            weights = self._search.weights(
                 problem.family.derivatives(problem.response, mode.eta, 2, everyone)
             )
         for a, one in enumerate(predictors):
             for b, other in enumerate(predictors):
-                w = _pair(weights, a, b)
+                w = pair_of(weights, a, b)
                 if np.ndim(w) == 0:
                     continue
                 weighted = other.basis.columns * np.asarray(w)[:, None]
@@ -407,7 +235,7 @@ class LaplaceObjective:
         for a, predictor in enumerate(problem.predictors):
             ends[a] = np.zeros((problem.n_rows, len(mixed)))
             for b, r in moved.items():
-                w = _pair(weights, a, b)
+                w = pair_of(weights, a, b)
                 if np.ndim(w):
                     ends[a] += np.asarray(w)[:, None] * r
             mixed[:, predictor.coefficients] = ends[a].T @ predictor.basis.columns
@@ -461,7 +289,7 @@ class LaplaceObjective:
         """
         m = self.problem.n_parameters
         roots = self._roots(self.axes.factors(psi[:m]))
-        mode = self._mode(roots, self._fixed(psi[m:]))
+        mode = self._search.find(roots, self._search.fixed(psi[m:]))
         if mode is None:
             edge = (
                 f"with link {self.problem.family.link!r} some means lie at the edge of their "
@@ -487,7 +315,7 @@ class LaplaceObjective:
 
     def _turn(self, psi: Floats, upright: bool) -> tuple[Floats, Evaluation]:
         m = self.problem.n_parameters
-        self._last = None
+        self._search.forget()
         theta, self._point = self.axes.turn(self._known_point(psi), psi[:m], upright)
         self._at = np.concatenate([theta, psi[m:]])
         return self._at, self._express(self._at)
@@ -497,10 +325,6 @@ class LaplaceObjective:
             self(psi)
         assert self._point is not None
         return self._point
-
-
-def _pair(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats | float:
-    return weights.get((min(a, b), max(a, b)), 0.0)
 
 
 def _sorted(a: int, b: int, c: int) -> tuple[int, int, int]:

@@ -23,7 +23,8 @@ from mixedeffects.errors import ModelError
 from mixedeffects.families.response import Response
 from mixedeffects.fitting.boundary import least_deviation
 from mixedeffects.fitting.general import GeneralProblem
-from mixedeffects.fitting.laplace import Integral, LaplaceObjective, Mode, Rows
+from mixedeffects.fitting.laplace import Integral, LaplaceObjective
+from mixedeffects.fitting.mode import Mode, Rows
 from mixedeffects.fitting.optimize import Evaluation
 from mixedeffects.fitting.solve import SMALL
 
@@ -156,7 +157,7 @@ class QuadratureObjective(LaplaceObjective):
         B = C @ (np.eye(len(T)) + low + np.swapaxes(low, 1, 2)) @ np.swapaxes(C, 1, 2)
         z = self._values @ T
         leverages = np.einsum("ia,iab,ib->i", z, B[self._codes], z)
-        W = -self._prior(mode.ell.second[curved, curved])
+        W = -self._search.prior(mode.ell.second[curved, curved])
         products = self._by_level(self._values, self._values * W[:, None])
         traces = np.einsum("lab,bc,lcd->ad", products, T, B)
         traces -= np.einsum("lab,lcb->ac", sums.mixed, C)
@@ -194,7 +195,7 @@ class QuadratureObjective(LaplaceObjective):
         density, slopes = self._densities(mode, shifts)
         (curved,) = self.problem.curved
         change = self._by_level(
-            np.ones((len(shifts), 1)), density - self._prior(mode.ell.value)[:, None]
+            np.ones((len(shifts), 1)), density - self._search.prior(mode.ell.value)[:, None]
         )
         change = change[:, 0] - ((at[:, :, None] + 0.5 * moves) * moves).sum(axis=1)
         weight = np.exp(logs + change)

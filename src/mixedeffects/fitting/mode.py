@@ -1,0 +1,212 @@
+"""The mode of the random effects at given parameters, by Newton's method.
+
+Each search starts where the last mode would have moved, to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.families.base import Derivatives
+from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.weighted import WeightedFactor
+
+Floats = NDArray[np.float64]
+Rows = dict[int, Floats]
+Weights = dict[tuple[int, int], Floats]
+
+# The mode is found when a Newton step, per effect in units of its conditional deviation, is below
+# this; the step is still made, and squares it. Differences of the gradient need the finer one.
+ROUGH, FINE = 1e-4, 1e-5
+# Newton steps to the mode, and halvings of one.
+STEPS, HALVINGS = 100, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """û (q,) and what follows from it.
+
+    ``shift`` ZΛû (n,) by predictor; ``eta`` all predictors (n,); ``ell``, the log-likelihood of
+    the rows with its derivatives; ``penalized``, −2ℓ + û'û.
+    """
+
+    u: Floats
+    shift: Rows
+    eta: tuple[Floats, ...]
+    ell: Derivatives
+    penalized: float
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """Of the last evaluation, T (k, k) of each factor, Xβ + offset of each predictor, and W."""
+
+    roots: list[Floats]
+    fixed: list[Floats]
+    weights: dict[tuple[int, int], Floats]
+
+
+class ModeSearch:
+    """Finds û, and leaves H = Λ'Z'WZΛ + I factored there.
+
+    ``u`` (q,) is the last mode, ``accuracy`` (ROUGH or FINE) that of the next ones.
+    """
+
+    def __init__(self, problem: GeneralProblem, rows: WeightedFactor, u: Floats | None) -> None:
+        self.problem, self.rows = problem, rows
+        self.u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
+        self.accuracy = ROUGH
+        self._last: Last | None = None
+        self._held: Mode | None = None
+
+    def remember(
+        self, mode: Mode, roots: list[Floats], fixed: list[Floats], weights: Weights
+    ) -> None:
+        """Start the next search from here."""
+        self.u, self._last = mode.u, Last(roots, fixed, weights)
+
+    def forget(self) -> None:
+        """Start the next search from the last mode as it is: the axes have turned."""
+        self._last = None
+
+    def find(self, roots: list[Floats], fixed: list[Floats]) -> Mode | None:
+        """û by Newton with step halving, with third derivatives; None where it is not found."""
+        fine = self.accuracy == FINE
+        here = self._at(self._foreseen(roots, fixed), fixed, roots, 3 if fine else 2)
+        if not np.isfinite(here.penalized):
+            here = self._at(np.zeros_like(self.u), fixed, roots, 3 if fine else 2)
+        for number in range(STEPS):
+            weights = self.weights(here.ell)
+            if self._factorize(roots, here, weights):
+                self._held = here
+            else:
+                weights = {k: np.maximum(w, 0.0) * (k[0] == k[1]) for k, w in weights.items()}
+                if not self._factorize(roots, here, weights):
+                    return None
+            step = self.rows.factor.u - here.u
+            bound, limit = float(step @ step), self.accuracy**2 * len(step)
+            length = self._length(step, weights, roots) if bound < limit else np.inf
+            if fine and number == 0 and length < FINE**4 * len(step):
+                return here  # as near as a step from FINE would bring it
+            last = length < limit
+            if self.problem.bounded:
+                step = self._inside(here, step, weights, roots)
+            there = self._towards(here, step, fixed, roots, 3 if last else 2)
+            if there is None:
+                return (
+                    self._at(here.u, fixed, roots, 3)
+                    if bound < (10 * ROUGH) ** 2 * len(step)
+                    else None
+                )
+            if last:
+                return there
+            here = there
+        return None
+
+    def factored(self, roots: list[Floats], mode: Mode) -> bool:
+        """H at a mode, if it is not what was factored last."""
+        return self._held is mode or self._factorize(roots, mode, self.weights(mode.ell))
+
+    def _foreseen(self, roots: list[Floats], fixed: list[Floats]) -> Floats:
+        """The last û, moved along as the parameters did, to first order."""
+        last, self._last = self._last, None
+        if last is None:
+            return self.u
+        turns = [new - old for new, old in zip(roots, last.roots, strict=True)]
+        changes = self.rows.spread(self.u, turns)
+        ends: Rows = {a: np.zeros(self.problem.n_rows) for a in self.problem.curved}
+        for b, (new, old) in enumerate(zip(fixed, last.fixed, strict=True)):
+            change = new - old + changes.get(b, 0.0)
+            for a in self.problem.curved:
+                ends[a] -= pair_of(last.weights, a, b) * change
+        right = self.rows.scale(self.rows.collect_one(ends), last.roots)
+        right = np.ascontiguousarray(right + self.rows.scale(self.rows.factor.s[:, None], turns))
+        self.rows.factor.forward(right)
+        self.rows.factor.backward(right)
+        foreseen: Floats = self.u + right[:, 0]
+        return foreseen
+
+    def _length(
+        self, step: Floats, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
+    ) -> float:
+        """Square of a step in conditional standard deviations."""
+        moved = self.rows.spread(step, roots)
+        return float(step @ step) + sum(float((weights[a, a] * r) @ r) for a, r in moved.items())
+
+    def _inside(
+        self, here: Mode, step: Floats, weights: dict[tuple[int, int], Floats], roots: list[Floats]
+    ) -> Floats:
+        """The step, with more curvature in the rows that it takes out of the family's range.
+
+        To halve it instead would hold all levels where one of them meets its bound.
+        """
+        family, response = self.problem.family, self.problem.response
+        for _ in range(HALVINGS):
+            moved = self.rows.spread(step, roots)
+            eta = [e + moved[a] if a in moved else e for a, e in enumerate(here.eta)]
+            outside = ~np.isfinite(family.log_density(response, tuple(eta)))
+            if not outside.any():
+                break
+            for a, rows in moved.items():
+                least = np.abs(self.prior(here.ell.first[a])) / np.maximum(np.abs(rows), 1e-12)
+                stiff = 4.0 * np.maximum(np.abs(weights[a, a]), least)
+                weights[a, a] = np.where(outside, stiff, weights[a, a])
+            if not self._factorize(roots, here, weights):
+                break
+            step = self.rows.factor.u - here.u
+        return step
+
+    def _towards(
+        self, here: Mode, step: Floats, fixed: list[Floats], roots: list[Floats], order: int
+    ) -> Mode | None:
+        share = 1.0
+        for _ in range(HALVINGS):
+            there = self._at(here.u + share * step, fixed, roots, order)
+            if there.penalized <= here.penalized + 1e-12 * (1.0 + abs(here.penalized)):
+                return there
+            share *= 0.5
+        return None
+
+    def _at(self, u: Floats, fixed: list[Floats], roots: list[Floats], order: int) -> Mode:
+        shift = self.rows.spread(u, roots)
+        eta = tuple(e + shift[a] if a in shift else e for a, e in enumerate(fixed))
+        problem = self.problem
+        ell = problem.family.derivatives(problem.response, eta, order, problem.curved)
+        return Mode(u, shift, eta, ell, float(u @ u - 2.0 * self.prior(ell.value).sum()))
+
+    def fixed(self, beta: Floats) -> list[Floats]:
+        """Xβ + offset of each predictor."""
+        return [predictor.fixed(beta) for predictor in self.problem.predictors]
+
+    def weights(self, ell: Derivatives) -> dict[tuple[int, int], Floats]:
+        """W (n,) by pair of predictors."""
+        return {pair: -self.prior(rows) for pair, rows in ell.second.items()}
+
+    def prior(self, rows: Floats) -> Floats:
+        return rows if self.problem.weights is None else rows * self.problem.weights
+
+    def _factorize(
+        self, roots: list[Floats], here: Mode, weights: Mapping[tuple[int, int], Floats]
+    ) -> bool:
+        """Factor H; the border is such that a solve gives the Newton step's end."""
+        rows, curved = self.rows, self.problem.curved
+        rows.weigh(weights)
+        ends: Rows = {}
+        for a in curved:
+            ends[a] = self.prior(here.ell.first[a])
+            for b in curved:
+                ends[a] = ends[a] + pair_of(weights, a, b) * here.shift[b]
+        rows.respond(ends)
+        self._held = None
+        if rows.factor.factorize(np.concatenate([r.ravel() for r in roots])) != 0:
+            return False
+        rows.factor.solve()
+        return True
+
+
+def pair_of(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats | float:
+    return weights.get((min(a, b), max(a, b)), 0.0)
