@@ -362,6 +362,12 @@ def test_a_covariate_too_far_from_zero(data):
 # -- results and refusals --------------------------------------------------------------------------
 
 
+def test_columns_of_the_table_by_name():
+    means = me.fit("yield ~ nitroF + (1 | Block)", me.datasets.load("oats")).emmeans("nitroF")
+    assert means["estimate"].tolist() == means.table["estimate"].tolist()
+    assert means.contrast("pairwise")["p_value"].shape == (6,)
+
+
 def test_tables_come_back_in_the_callers_library(data):
     fit = me.fit("y ~ a*b + (1 | g)", pl.from_pandas(data))
     means = fit.emmeans("a", by="b")

@@ -76,6 +76,10 @@ class AbstractLinear(ABC):
     def table(self) -> Any:
         """One row an estimate."""
 
+    def __getitem__(self, column: str) -> Any:
+        """A column of the table."""
+        return self.table[column]
+
     @property
     @abstractmethod
     def notes(self) -> tuple[str, ...]:
