@@ -14,9 +14,7 @@ def add_levels(
     stride: int,
     out: Floats,
 ) -> None: ...
-def add_rows(
-    codes: Ints, left: Floats, right: Floats, starts: Longs, out: Floats
-) -> None: ...
+def add_rows(codes: Ints, left: Floats, right: Floats, starts: Longs, out: Floats) -> None: ...
 def add_pairs(
     starts: Longs,
     flipped: NDArray[np.uint8],
