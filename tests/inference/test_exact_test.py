@@ -52,12 +52,21 @@ def test_maximum_likelihood_has_its_own_distribution(name):
     assert abs(row["p_value"] - reference["p_value"]) <= 4 * error
 
 
-@pytest.mark.parametrize("id_", ["dyestuff_reml", "sleepstudy_ri_reml"])
-def test_the_reference_cases(id_):
+@pytest.mark.parametrize(
+    ("id_", "block", "term"),
+    [
+        ("dyestuff_reml", "exact_rlrt", "(1 | Batch)"),
+        ("sleepstudy_ri_reml", "exact_rlrt", "(1 | Subject)"),
+        ("sleepstudy_ri_ml", "exact_lrt", "(1 | Subject)"),
+        ("sleepstudy_slope_only_reml", "exact_rlrt_slope", "(0 + Days | Subject)"),
+    ],
+)
+def test_the_reference_cases(id_, block, term):
     case = golden.load_case(id_)
-    reference = case.results["exact_rlrt"]
-    row = fitted(case).test_random().iloc[1]
-    assert row["reference"] == "exact"
+    reference = case.results[block]
+    table = fitted(case, reml=case.reml).test_random(method="exact").set_index("term")
+    row = table.loc[term]
+    assert row["reference"].startswith("exact")
     assert row["statistic"] == pytest.approx(reference["statistic"], abs=1e-5)
     error = np.hypot(row["simulation_error"], reference["mc_standard_error"])
     assert abs(row["p_value"] - reference["p"]) <= 4 * error
