@@ -209,4 +209,5 @@ class ModeSearch:
 
 
 def pair_of(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats | float:
+    """W (n,) of two predictors in any order; zero where neither depends on the other."""
     return weights.get((min(a, b), max(a, b)), 0.0)
