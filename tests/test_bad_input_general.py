@@ -100,6 +100,7 @@ TABLE = [
     ("count", {"family": "nbinom2", "dispersion": "x"}, FormulaError, "such as '~ x'"),
     ("count", {"family": "nbinom2", "dispersion": "~ xx"}, ColumnNotFoundError, "mean 'x'"),
     ("count", {"family": "nbinom2", "dispersion": "~ count"}, FormulaError, "right side"),
+    ("size", {"dispersion": "~ x", "weights": "t"}, ModelError, r"offset\(-log\(w\)\)"),
     ("count", {"family": "nbinom2", "dispersion": "~ 0"}, ModelError, "nothing to estimate"),
     ("count", {**POISSON, "zero_inflation": "~ 0"}, ModelError, "nothing to estimate"),
     ("count", {**POISSON, "zero_inflation": "~ count"}, FormulaError, "right side"),

@@ -106,6 +106,16 @@ def test_a_dispersion_formula_of_a_constant_is_the_linear_model(data):
     np.testing.assert_allclose(general.beta, linear.beta, atol=1e-6)
 
 
+def test_an_offset_of_the_dispersion_is_a_weight_of_the_linear_model():
+    data = me.datasets.load("sleepstudy")
+    data["w"] = np.linspace(0.5, 2.0, len(data))
+    linear = me.fit("Reaction ~ Days + (1 | Subject)", data, weights="w", reml=False)
+    general = me.fit("Reaction ~ Days + (1 | Subject)", data, dispersion="~ 1 + offset(-log(w))")
+    assert general.loglik == pytest.approx(linear.loglik, abs=1e-7)
+    np.testing.assert_allclose(general.beta, linear.beta, rtol=1e-6)
+    np.testing.assert_allclose(general.vcov(), linear.vcov(), rtol=1e-3)
+
+
 @pytest.mark.parametrize("exposure", [1.0, np.log(1e6), 1e6])
 def test_offsets_of_any_size_are_the_intercept(data, exposure):
     plain = fitted("count ~ x + (1 | g)", data, family="poisson")

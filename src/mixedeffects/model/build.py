@@ -59,7 +59,7 @@ def fit(
     weights, offset
         A column's name, or n values. In linear models the residual variance is σ²/weight;
         beside a proportion of successes weights are its numbers of trials; else they multiply
-        the rows' log-likelihoods.
+        the rows' log-likelihoods. Refused for other Gaussian models, where both could be meant.
     dispersion
         One-sided formula of the logarithm of the family's dispersion, such as ``"~ x"``, with
         random effects where wanted; one number for all rows without it.
@@ -113,6 +113,12 @@ def fit(
     others = {name: text for name, text in given.items() if text is not None}
     general = bool(others) or kind != build_family("gaussian")
     _refuse(kind, others, reml, residual, quadrature)
+    if general and kind.name == "gaussian" and weights is not None:
+        raise ModelError(
+            "weights= means a residual variance of sigma^2/weight in linear models and a repeated "
+            "row in others, and this Gaussian model could be taken for either: write the first as "
+            "dispersion='~ 1 + offset(-log(w))', for the second repeat the rows."
+        )
     check_option("on_check", on_check, ("warn", "error", "ignore"))
     _check_switches(reml, progress)
     check_option("missing", missing, ("drop", "error"))
