@@ -1,0 +1,1 @@
+"""Posterior distributions: priors, densities, samplers and what is said of their draws."""
