@@ -161,6 +161,8 @@ def test_shared_parameters_on_the_users_scale(name):
         psi = extras.start + 0.2
         shown, jacobian = extras.to_user(psi)
         assert len(extras.names) == len(psi) == len(shown)
+        back = extras.from_user(np.stack([shown, shown]))
+        np.testing.assert_allclose(back, np.stack([psi, psi]), rtol=1e-10, atol=1e-12)
         for k, step in enumerate(1e-6 * np.eye(len(psi))):
             slope = (extras.to_user(psi + step)[0] - extras.to_user(psi - step)[0]) / 2e-6
             np.testing.assert_allclose(jacobian[:, k], slope, rtol=1e-6, atol=1e-8)

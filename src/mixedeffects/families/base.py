@@ -54,15 +54,18 @@ class Extras:
     start : array (e,)
     to_user : function of ψ (e,)
         Values (e,) on the user's scale and their Jacobian (e, e), rows by value.
+    from_user : function of values (..., e)
+        ψ (..., e), back from the user's scale.
     """
 
     names: tuple[str, ...]
     start: Array
     to_user: Callable[[Array], tuple[Array, Array]]
+    from_user: Callable[[Array], Array]
 
 
 def no_extras() -> Extras:
-    return Extras((), np.empty(0), lambda psi: (psi, np.empty((0, 0))))
+    return Extras((), np.empty(0), lambda psi: (psi, np.empty((0, 0))), lambda values: values)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from mixedeffects.families.jets import (
     variables,
 )
 from mixedeffects.families.response import Column, Response, is_count
-from mixedeffects.families.special import log1mexp
+from mixedeffects.families.special import first_and_log_distances, log1mexp
 
 Threshold = Literal["flexible", "equidistant"]
 
@@ -107,9 +107,11 @@ class Cumulative(AbstractFamily):
         logs = np.log(np.maximum(np.diff(tau), 1e-3))
         if self.threshold == "flexible":
             names = tuple(f"{j}|{j + 1}" for j in range(1, len(tau) + 1))
-            return Extras(names, np.array([tau[0], *logs]), _flexible_to_user)
+            return Extras(
+                names, np.array([tau[0], *logs]), _flexible_to_user, first_and_log_distances
+            )
         if len(tau) == 1:
-            return Extras(("threshold.1",), tau, lambda psi: (psi, np.eye(1)))
+            return Extras(("threshold.1",), tau, lambda psi: (psi, np.eye(1)), np.array)
         return Extras(
             ("threshold.1", "spacing"),
             np.array([tau[0], np.log(np.exp(logs).mean())]),
@@ -117,6 +119,7 @@ class Cumulative(AbstractFamily):
                 np.array([psi[0], np.exp(psi[1])]),
                 np.diag([1.0, np.exp(psi[1])]),
             ),
+            lambda v: np.stack([v[..., 0], np.log(v[..., 1])], axis=-1),
         )
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:

@@ -20,7 +20,7 @@ from mixedeffects.families.jets import (
     variables,
 )
 from mixedeffects.families.response import Column, Response
-from mixedeffects.families.special import log1mexp, log_expit
+from mixedeffects.families.special import first_and_log_distances, log1mexp, log_expit
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class OrderedBeta(AbstractFamily):
                 np.array([psi[0], psi[0] + np.exp(psi[1])]),
                 np.array([[1.0, 0.0], [1.0, np.exp(psi[1])]]),
             ),
+            first_and_log_distances,
         )
 
     def response(

@@ -230,3 +230,8 @@ def log_gamma(x: Array, order: int = 0) -> tuple[Array, ...]:
 def expm1(x: Array, order: int = 0) -> tuple[Array, ...]:
     """eˣ − 1."""
     return (np.expm1(x), *(np.exp(x),) * order)
+
+
+def first_and_log_distances(values: Array) -> Array:
+    """The first of increasing values (..., e), and the logarithms of their distances."""
+    return np.concatenate([values[..., :1], np.log(np.diff(values, axis=-1))], axis=-1)

@@ -43,6 +43,7 @@ class StudentT(AbstractFamily):
             ("df",),
             np.array([np.log(_START)]),
             lambda psi: (np.exp(psi), np.diag(np.exp(psi))),
+            np.log,
         )
 
     def response(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, gammainc, gammaln
+from scipy.special import expit, gammainc, gammaln, logit
 
 from mixedeffects.families.base import AbstractFamily, Extras, Predictors
 from mixedeffects.families.jets import (
@@ -65,6 +65,7 @@ class Tweedie(AbstractFamily):
                 1.0 + _parts(psi)[0],
                 np.diag((1.0 - 2.0 * _EDGE) * expit(psi) * expit(-psi)),
             ),
+            lambda power: logit((power - 1.0 - _EDGE) / (1.0 - 2.0 * _EDGE)),
         )
 
     def response(
