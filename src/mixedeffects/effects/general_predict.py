@@ -29,7 +29,7 @@ def predict(fit: GeneralFit, rows: GeneralRows, request: GeneralRequest) -> dict
     """
     if request.interval == "prediction":
         check_observable(fit, request)
-    target = target_of(fit.problem, request.component, request.scale)
+    target = target_of(fit.family, fit.problem.response, request.component, request.scale)
     rng = np.random.default_rng(request.seed)
     eta = predictors_at(fit, rows, request, rng)
     columns = {"estimate": target.value(eta)}

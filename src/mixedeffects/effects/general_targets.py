@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from mixedeffects.errors import ModelError
-from mixedeffects.families import AbstractFamily, Cumulative, ZeroInflated
+from mixedeffects.families import AbstractFamily, Cumulative, Response, ZeroInflated
 from mixedeffects.families.links import LINKS, AbstractLink
-from mixedeffects.fitting.general import GeneralProblem
 
 Floats = NDArray[np.float64]
 Predictors = Sequence[Floats]
@@ -105,7 +104,9 @@ def delta_variance(slopes: Floats, covariance: Floats) -> Floats:
     return np.maximum(variance, 0.0)
 
 
-def target_of(problem: GeneralProblem, component: Component, scale: str) -> Target:
+def target_of(
+    family: AbstractFamily, response: Response, component: Component, scale: str
+) -> Target:
     """The target that a user asks for.
 
     Raises
@@ -113,7 +114,6 @@ def target_of(problem: GeneralProblem, component: Component, scale: str) -> Targ
     ModelError
         If the model has no such component.
     """
-    family = problem.family
     names = family.predictors()
     place = names.index(component) if component in names else 0
     if component not in ("response", "conditional") and not place:
@@ -125,9 +125,7 @@ def target_of(problem: GeneralProblem, component: Component, scale: str) -> Targ
     if component == "zero_inflation":
         return Target(lambda eta: np.asarray(expit(eta[place])), LINKS["logit"], place, True)
     if isinstance(family, Cumulative):
-        return Target(
-            lambda eta: family.probabilities(problem.response, tuple(eta)), LINKS["logit"], 0
-        )
+        return Target(lambda eta: family.probabilities(response, tuple(eta)), LINKS["logit"], 0)
     if component == "conditional" and isinstance(family, ZeroInflated):
         base, out = family.base, family.place
         return Target(

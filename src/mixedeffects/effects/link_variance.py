@@ -7,7 +7,7 @@ variable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Literal
 
@@ -48,24 +48,38 @@ def standard_approximation(family: AbstractFamily) -> Approximation:
 
 
 def link_variance(fit: GeneralFit, approximation: Approximation | None = None) -> float:
+    """`variance_on_link` at the estimates."""
+    eta = linear_predictors(fit, own_general_rows(fit), [])
+    problem = fit.problem
+    return variance_on_link(fit.family, problem.response, problem.weights, eta, approximation)
+
+
+def variance_on_link(
+    family: AbstractFamily,
+    response: Response,
+    weights: Floats | None,
+    eta: Sequence[Floats],
+    approximation: Approximation | None = None,
+) -> float:
     """Mean over the rows of the variance of y about its mean, on the scale of η.
 
-    At λ, the mean of the responses observed; of binomial responses that of one trial.
+    At λ, the mean of the responses observed; of binomial responses that of one trial. ``eta``
+    (n,) of the predictors, of which the conditional one does not matter.
 
     Raises
     ------
     ModelError
         If there is no such variance, or the approximation is for other families.
     """
-    family = fit.family
     check_mean(family)
     chosen = standard_approximation(family) if approximation is None else approximation
     _check(chosen, family)
     if chosen == "latent":
         return LATENT[family.link]
-    variance, mean = _at_the_mean(fit)
+    counts = np.ones(len(response.y)) if weights is None else weights
+    variance, mean = _at_the_mean(family, response, counts, eta)
     on_link = _SCALES[chosen](variance, mean, family)
-    result = float(np.average(on_link, weights=_counts(fit)))
+    result = float(np.average(on_link, weights=counts))
     if not np.isfinite(result):
         raise ModelError(
             f"Family {family.name!r} has no finite variance at the estimates, so that R² and ICC"
@@ -101,21 +115,15 @@ def _check(approximation: Approximation, family: AbstractFamily) -> None:
         )
 
 
-def _at_the_mean(fit: GeneralFit) -> tuple[Floats, float]:
+def _at_the_mean(
+    family: AbstractFamily, response: Response, counts: Floats, eta: Sequence[Floats]
+) -> tuple[Floats, float]:
     """The family's variance (n,) at the mean of the responses, and that mean."""
-    family, response = fit.family, fit.problem.response
     trials = np.ones_like(response.y) if response.trials is None else response.trials
-    mean = float(np.average(response.observed, weights=_counts(fit) * trials))
-    eta = linear_predictors(fit, own_general_rows(fit), [])
-    at = np.full_like(eta[0], family.g.forward(np.asarray(mean)))
+    mean = float(np.average(response.observed, weights=counts * trials))
+    at = np.full_like(response.y, family.g.forward(np.asarray(mean)))
     one = Response(response.y, None if response.trials is None else np.ones_like(response.y))
     return family.variance(one, (at, *eta[1:])), mean
-
-
-def _counts(fit: GeneralFit) -> Floats:
-    """How often each row (n,) counts."""
-    weights = fit.problem.weights
-    return np.ones(fit.problem.n_rows) if weights is None else weights
 
 
 def _delta(variance: Floats, mean: float, family: AbstractFamily) -> Floats:

@@ -18,6 +18,7 @@ from mixedeffects.families import AbstractFamily, Cumulative, ZeroInflated
 from mixedeffects.families.links import LINKS
 from mixedeffects.fitting.general_estimates import coefficient_covariance, designs_of, root_of
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.formula.design import Design
 from mixedeffects.inference.coefficients import Coefficients, coefficients
 from mixedeffects.inference.freedom import AbstractFreedom
 
@@ -44,7 +45,7 @@ def general_surface(
     ModelError
         If the model has no such component, or it has no such scale.
     """
-    target = target_of(fit.problem, component, scale)
+    target = target_of(fit.family, fit.problem.response, component, scale)
     one = follows_link(fit.family, component)
     if scale == "link":
         if not one and component == "response":
@@ -53,7 +54,9 @@ def general_surface(
                 " scale='response', or component='conditional'."
             )
         return predictor_surface(fit, freedom, component, scale)
-    if one and not (straight and inverse_of(fit, component).link.name != "identity"):
+    if one and not (
+        straight and inverse_of(fit.family, fit.design, component).link.name != "identity"
+    ):
         return predictor_surface(fit, freedom, component, scale)
     return response_surface(fit, freedom, component, target)
 
@@ -80,7 +83,7 @@ def predictor_surface(
     if isinstance(fit.family, Cumulative):
         kept = np.append(0, own.estimate.kept)
         return LinearSurface((own.design,), latent(fit, own, freedom), kept, LATENT, None)
-    back, kept = inverse_of(fit, component), own.estimate.kept
+    back, kept = inverse_of(fit.family, fit.design, component), own.estimate.kept
     if back.link.name == "identity" and fit.family.response_kind == "numeric":
         return linear_surface(own.design, own.freedom(freedom), kept, scale)
     of_what = base_of(fit.family).dispersion if component == "dispersion" else back.target
@@ -94,23 +97,23 @@ def base_of(family: AbstractFamily) -> AbstractFamily:
     return family.base if isinstance(family, ZeroInflated) else family
 
 
-def inverse_of(fit: GeneralFit, component: Component) -> InverseLink:
+def inverse_of(whole: AbstractFamily, design: Design, component: Component) -> InverseLink:
     """The way from a linear predictor to what it is of."""
-    family, target = base_of(fit.family), meaning(fit, component)
-    typical = has_random(fit, "conditional" if component == "response" else component)
+    family, target = base_of(whole), meaning(whole, design, component)
+    typical = has_random(whole, design, "conditional" if component == "response" else component)
     if component == "zero_inflation":
         return InverseLink(LINKS["logit"], target, typical)
     if component == "dispersion":
         rate = float(np.log(family.sigma(np.ones(1)))[0])  # sigma is exp(rate·δ)
         return InverseLink(LINKS["log"], target, typical, rate)
     if not mean_follows_link(family):
-        target = f"the location of {fit.design.response}"
+        target = f"the location of {design.response}"
     return InverseLink(family.g, target, typical)
 
 
-def meaning(fit: GeneralFit, component: Component) -> str:
+def meaning(family: AbstractFamily, design: Design, component: Component) -> str:
     """What the values of a component are on the response's scale."""
-    family, response = fit.family, fit.design.response
+    response = design.response
     if component == "zero_inflation":
         return "the probability of an extra zero"
     if component == "dispersion":
@@ -120,14 +123,14 @@ def meaning(fit: GeneralFit, component: Component) -> str:
     if isinstance(family, ZeroInflated) and component == "conditional":
         return f"the mean of {response} where it is no extra zero"
     if family.response_kind == "binomial":
-        names = fit.design.categories
+        names = design.categories
         return f"the probability of {names[1]!r}" if names else "the probability of success"
     return f"the mean of {response}"
 
 
-def has_random(fit: GeneralFit, component: Component) -> bool:
+def has_random(family: AbstractFamily, design: Design, component: Component) -> bool:
     """Whether random effects are added to what a component depends on."""
-    found = {term.component for term in fit.estimates.terms}
+    found = {name for name, own in designs_of(design, family) if own is not None and own.random}
     return bool(found) if component == "response" else component in found
 
 
@@ -179,5 +182,6 @@ def response_surface(
         kept = np.append(np.arange(own.first), own.estimate.kept)
         parts.append(Part(design, kept) if design is not None and matters else None)
     designs = tuple(part.design for part in parts if part is not None)
-    note = f"Averages of {at_zero(meaning(fit, component), has_random(fit, component))}"
+    of_what = fit.family, fit.design, component
+    note = f"Averages of {at_zero(meaning(*of_what), has_random(*of_what))}"
     return ResponseSurface(designs, freedom, fit, target, tuple(parts), note)
