@@ -12,6 +12,7 @@ import oracle
 from general_designs import LAYOUTS, DenseLaplace, general_problem, inflatable, point
 from mixedeffects.errors import ModelError
 from mixedeffects.families import FAMILIES, Binomial
+from mixedeffects.fitting.checks import certify
 from mixedeffects.fitting.general_solve import differenced_hessian
 from mixedeffects.fitting.laplace import LaplaceObjective
 
@@ -101,11 +102,29 @@ def test_differenced_hessian(name):
     """Against differences of dense values; the steps of both show in the fourth digit."""
     problem = general_problem(name, "crossed", 6, weighted=True)
     psi, objective = point(problem), LaplaceObjective(problem)
-    hessian = differenced_hessian(objective, psi, objective.refine(psi))
+    hessian, lacking = differenced_hessian(objective, psi, objective.refine(psi))
+    assert lacking == 0
     np.testing.assert_array_equal(hessian, hessian.T)
     expected = second_differences(DenseLaplace(problem), psi, 2e-3)
     size = np.sqrt(np.outer(np.abs(np.diagonal(expected)), np.abs(np.diagonal(expected))))
     np.testing.assert_array_less(np.abs(hessian - expected), 1e-3 * size + 1e-5)
+
+
+def test_what_cannot_be_differenced_is_told():
+    """Neither side of the second parameter has a gradient: its row is the approximate one."""
+    problem = general_problem("poisson", "crossed", 6)
+    psi, objective = point(problem), LaplaceObjective(problem)
+    here, whole = objective.refine(psi), objective.gradient
+
+    def walled(moved):
+        return whole(moved) if moved[1] == psi[1] else np.full(len(psi), np.nan)
+
+    objective.gradient = walled
+    hessian, lacking = differenced_hessian(objective, psi, here)
+    assert lacking == 1
+    assert hessian[1, 1] == here.hessian[1, 1]
+    (_, check) = certify(np.zeros(2), np.eye(2), [], 10, True, lacking)
+    assert "average information for 1 parameters" in check.message
 
 
 def test_modes():

@@ -47,6 +47,7 @@ def certify(
     zeros: Sequence[tuple[str, float]],
     n_rows: int,
     exact: bool,
+    lacking: int = 0,
 ) -> tuple[Check, ...]:
     """Check an optimum.
 
@@ -60,9 +61,12 @@ def certify(
         Number of observations, the scale of derivatives by a variance.
     exact
         Whether the Hessian is exact, or carried from the average information.
+    lacking
+        Of an exact Hessian, how many parameters could be moved to neither side, so that the
+        average information stands in for their second derivatives.
     """
     values, vectors = np.linalg.eigh(hessian) if len(hessian) else (np.ones(1), np.zeros((0, 1)))
-    checks = [_gradient(vectors.T @ gradient, values), _curvature(values, exact)]
+    checks = [_gradient(vectors.T @ gradient, values), _curvature(values, _source(exact, lacking))]
     checks += [_boundary(name, slope, n_rows) for name, slope in zeros]
     return tuple(checks)
 
@@ -82,9 +86,16 @@ def _gradient(along: Floats, values: Floats) -> Check:
     return Check("gradient", passed, value, GRADIENT, message)
 
 
-def _curvature(values: Floats, exact: bool) -> Check:
+def _source(exact: bool, lacking: int) -> str:
+    if not exact:
+        return "average information"
+    if not lacking:
+        return "exact Hessian"
+    return f"exact Hessian, average information for {lacking} parameters at the family's edge"
+
+
+def _curvature(values: Floats, source: str) -> Check:
     least = float(values.min() / np.abs(values).max()) if np.any(values) else 0.0
-    source = "exact Hessian" if exact else "average information"
     if least >= FLAT:
         message = f"a minimum in every direction ({source}); least eigenvalue over the largest"
     elif least >= -NOISE:

@@ -66,7 +66,14 @@ def general_estimate(
         is_singular=solution.singular,
         optimum=solution.optimum,
         checks=(
-            *certify(principal.gradient, principal.hessian, zeros, problem.n_rows, exact=True),
+            *certify(
+                principal.gradient,
+                principal.hessian,
+                zeros,
+                problem.n_rows,
+                True,
+                solution.lacking,
+            ),
             *limit_checks(problem, solution.drifting, solution.beta, coefficient_names(components)),
             *constant_checks(problem, *_deviations(terms)),
             *dispersion_checks(problem, solution.beta, solution.b, n_parameters),
@@ -147,7 +154,7 @@ def _components(
             ComponentEstimate(
                 family.extra_component,
                 values,
-                _extra_names(extras.names, design.categories, family),
+                extra_names(extras.names, design.categories, family),
                 vcov,
                 kept,
                 (),
@@ -178,7 +185,7 @@ def root_of(covariance: Floats) -> Floats:
     return root
 
 
-def _extra_names(
+def extra_names(
     names: tuple[str, ...], categories: Sequence[str], family: AbstractFamily
 ) -> tuple[str, ...]:
     """``low|high`` for a threshold between two of the response's own categories."""

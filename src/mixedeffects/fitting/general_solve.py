@@ -45,7 +45,8 @@ class GeneralSolution:
     ``u`` (q,) the mode, ``b`` (q,) = Λu; ``covariance`` (m + p, m + p) of ψ̂, twice the inverse
     of the exact Hessian, zero for parameters at a boundary, θ along the principal axes where
     ``turned``; ``drifting`` (p, d) the directions of β without a finite estimate, orthonormal;
-    ``zeros``, ``singular`` and ``principal`` as in ``Solution``, without what drifts.
+    ``zeros``, ``singular`` and ``principal`` as in ``Solution``, without what drifts;
+    ``lacking``, how many parameters have only approximate second derivatives.
     """
 
     optimum: Optimum
@@ -58,6 +59,7 @@ class GeneralSolution:
     zeros: tuple[ZeroVariance, ...]
     singular: bool
     principal: Evaluation
+    lacking: int
 
 
 def solve_general(
@@ -94,7 +96,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
     zeros = zero_variances(objective, psi) if near else ()
     u, b = objective.modes(psi)
     along, here = objective.turned(psi) if near else (psi, plain)
-    hessian = differenced_hessian(objective, along, here)
+    hessian, lacking = differenced_hessian(objective, along, here)
     used = np.concatenate(
         [varying(problem.terms, along[:m], here.gradient), np.ones(len(psi) - m, bool)]
     )
@@ -118,6 +120,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         zeros=zeros,
         singular=near and least_deviation(problem, psi) < SINGULAR,
         principal=principal,
+        lacking=lacking,
     )
 
 
@@ -145,12 +148,16 @@ def bounded_basis(used: NDArray[np.bool_], away: Floats) -> Floats:
     return basis
 
 
-def differenced_hessian(objective: GeneralObjective, psi: Floats, here: Evaluation) -> Floats:
-    """The Hessian (m + p, m + p) by forward differences of the exact gradient."""
+def differenced_hessian(
+    objective: GeneralObjective, psi: Floats, here: Evaluation
+) -> tuple[Floats, int]:
+    """The Hessian (m + p, m + p) by forward differences of the exact gradient.
+
+    And for how many parameters the approximate one stands in, as neither side has a gradient.
+    """
     sizes = np.sqrt(2.0 / np.maximum(np.abs(np.diagonal(here.hessian)), 2e-4))
-    hessian = np.empty_like(here.hessian)
+    hessian, lacking = np.empty_like(here.hessian), 0
     for i, size in enumerate(sizes):
-        hessian[i] = here.hessian[i]
         for step in (STEP * size, -STEP * size):  # backwards where a mean leaves its range
             moved = psi.copy()
             moved[i] += step
@@ -158,9 +165,12 @@ def differenced_hessian(objective: GeneralObjective, psi: Floats, here: Evaluati
             if np.isfinite(slope).all():
                 hessian[i] = slope
                 break
+        else:
+            hessian[i] = here.hessian[i]
+            lacking += 1
     objective(psi)
     symmetric: Floats = 0.5 * (hessian + hessian.T)
-    return symmetric
+    return symmetric, lacking
 
 
 def _inverse(hessian: Floats) -> Floats:

@@ -111,7 +111,7 @@ class GeneralSurface(AbstractSurface):
         exact = (
             self._solution.optimum.hessian
             if plain
-            else differenced_hessian(self._objective, y, here)
+            else differenced_hessian(self._objective, y, here)[0]
         )
         self._lacking = exact - here.hessian
         return found

@@ -62,6 +62,7 @@ def pack_solution(solution: GeneralSolution, arrays: Arrays) -> dict[str, Any]:
         "turned": solution.turned,
         "singular": solution.singular,
         "principal": principal.value,
+        "lacking": solution.lacking,
         "zeros": [{"term": zero.term, "slope": zero.slope} for zero in solution.zeros],
     }
 
@@ -85,4 +86,5 @@ def unpack_solution(
         ),
         singular=bool(about["singular"]),
         principal=Evaluation(float(about["principal"]), gradient, hessian, hessian),
+        lacking=int(about["lacking"]),
     )
