@@ -171,6 +171,13 @@ class AbstractFamily(ABC):
         ``point`` has the natural scale of μ in the place of η; derivatives are by it.
         """
 
+    def compiled(self, response: Response, point: Predictors, wanted: Wanted) -> Array | None:
+        """The same as a table (1 + K, n) by one pass over the rows, where the family has one.
+
+        ``point`` has η as it is; rows of the table after the first are as `wanted_keys` says.
+        """
+        return None
+
     def log_density(self, response: Response, predictors: Predictors) -> Array:
         """Log-density (n,) of each row, with all constants."""
         return self.derivatives(response, predictors, 0).value
@@ -196,6 +203,9 @@ class AbstractFamily(ABC):
         """
         wanted = Wanted(order, curved)
         point = tuple(np.asarray(p, dtype=float) for p in predictors)
+        table = self.compiled(response, point, wanted)
+        if table is not None:
+            return _of_table(table, wanted_keys(wanted, len(point)))
         if len(response.y) <= _BLOCK:
             return self._derivatives(response, point, wanted)
         return _stacked(
@@ -300,6 +310,13 @@ def _stacked(parts: list[Derivatives]) -> Derivatives:
         joined([part.second for part in parts]),
         joined([part.third for part in parts]),
     )
+
+
+def _of_table(table: Array, keys: tuple[Key, ...]) -> Derivatives:
+    by_length: tuple[dict[Any, Array], ...] = ({}, {}, {})
+    for key, rows in zip(keys, table[1:], strict=True):
+        by_length[len(key) - 1][key[0] if len(key) == 1 else key] = rows
+    return Derivatives(table[0], *by_length)
 
 
 def _as_derivatives(found: Partials, shape: tuple[int, ...]) -> Derivatives:

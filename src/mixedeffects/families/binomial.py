@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, gammaln, xlogy
 
+from mixedeffects.families._rows import binomial_logit
 from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted
 from mixedeffects.families.response import Column, Response, is_count, is_whole
+from mixedeffects.families.rows import flat, table
 from mixedeffects.families.special import logistic
 
 PROBABILITY_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
@@ -101,6 +103,13 @@ class Binomial(AbstractFamily):
                 (0, 0, 0): lambda: curvature * (q - p),
             }
         )
+
+    def compiled(self, response: Response, point: Predictors, wanted: Wanted) -> Array | None:
+        if self.link != "logit":
+            return None
+        eta, y, n = flat(point[0]), response.y, trials_of(response)
+        choose = response.known["log_choose"]
+        return table(len(y), wanted, 1, lambda *part: binomial_logit(eta, y, n, choose, *part))
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         return self.mean(predictors) * self.g.complement(predictors[0]) / trials_of(response)

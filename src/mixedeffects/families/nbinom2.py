@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, xlog1py, xlogy
 
+from mixedeffects.families._rows import nbinom2_log
 from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted
 from mixedeffects.families.poisson import COUNT_LINKS, count_response, count_start
 from mixedeffects.families.response import Response
+from mixedeffects.families.rows import flat, places, table
 from mixedeffects.families.special import log1pmx, log_rising, logistic
 
 
@@ -86,12 +88,22 @@ class NegativeBinomial2(AbstractFamily):
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
         t, delta = point
-        rising = response.remember(
-            f"log_rising, {wanted.order}",
-            (delta,),
-            lambda: log_rising(response.y, delta, wanted.order),
+        return negative_binomial(response, t, delta, _rising(response, delta, wanted.order), wanted)
+
+    def compiled(self, response: Response, point: Predictors, wanted: Wanted) -> Array | None:
+        if self.link != "log":
+            return None
+        eta, delta, y = flat(point[0]), flat(point[1]), response.y
+        rising = _rising(response, point[1], wanted.order)
+        r0, r1, r2, r3 = rising + rising[:1] * (4 - len(rising))
+        known = response.known["log_factorial"]
+        where = places(wanted)
+        return table(
+            len(y),
+            wanted,
+            2,
+            lambda *part: nbinom2_log(eta, delta, y, known, r0, r1, r2, r3, where, *part),
         )
-        return negative_binomial(response, t, delta, rising, wanted)
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         mu = self.mean(predictors)
@@ -116,6 +128,12 @@ class NegativeBinomial2(AbstractFamily):
     def initial_dispersion(self, response: Response) -> float:
         mean, variance = response.y.mean(), response.y.var()
         return float(np.log(np.clip(mean**2 / max(variance - mean, 1e-300), 0.1, 1e3)))
+
+
+def _rising(response: Response, delta: Array, order: int) -> tuple[Array, ...]:
+    return response.remember(
+        f"log_rising, {order}", (delta,), lambda: log_rising(response.y, delta, order)
+    )
 
 
 def draw_negative_binomial(

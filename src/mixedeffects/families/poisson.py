@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincc, gammaln, xlogy
 
+from mixedeffects.families._rows import poisson_log
 from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted
 from mixedeffects.families.response import Column, Response, is_count
+from mixedeffects.families.rows import flat, table
 
 COUNT_LINKS = ("log", "identity", "sqrt", "inverse")
 
@@ -88,6 +90,12 @@ class Poisson(AbstractFamily):
                 (0, 0, 0): lambda: curvature,
             }
         )
+
+    def compiled(self, response: Response, point: Predictors, wanted: Wanted) -> Array | None:
+        if self.link != "log":
+            return None
+        eta, y, factorial = flat(point[0]), response.y, response.known["log_factorial"]
+        return table(len(y), wanted, 1, lambda *part: poisson_log(eta, y, factorial, *part))
 
     def variance(self, response: Response, predictors: Predictors) -> Array:
         return self.mean(predictors)

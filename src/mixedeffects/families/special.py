@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit, gammaln, log_ndtr, polygamma, psi
 
+from mixedeffects.families._rows import rising_table
 from mixedeffects.families.jets import Array
 
 HALF_LOG_2PI = 0.5 * float(np.log(2.0 * np.pi))
@@ -20,7 +21,7 @@ _STIRLING = (
 )
 LARGE = 8
 # Counts below this are looked up where x is the same for all.
-_TABLE = 200
+_TABLE = 2000
 # The continued fraction of Mills' ratio from here on, to this depth, has 15 digits.
 _TAIL, _DEPTH = -4.0, 20
 
@@ -178,10 +179,11 @@ def log_rising(y: Array, log_x: Array, order: int = 0) -> tuple[Array, ...]:
     if not y.any():
         return tuple(np.zeros(np.broadcast_shapes(y.shape, log_x.shape)) for _ in range(order + 1))
     first = log_x.flat[0]
-    if y.size > _TABLE and y.max() < _TABLE and (log_x == first).all():
-        table = _log_rising(np.arange(_TABLE, dtype=float), np.asarray(first), order)
+    if y.max() < _TABLE and (log_x.ndim == 0 or (log_x == first).all()):
         counts = y.astype(np.intp)
         if (counts == y).all():
+            table = np.empty((order + 1, int(y.max()) + 1))
+            rising_table(float(np.exp(min(first, 709.0))), table)
             return tuple(values[counts] for values in table)
     return _log_rising(y, log_x, order)
 

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from mixedeffects.errors import ModelError
+from mixedeffects.families._rows import zero_inflated
 from mixedeffects.families.base import AbstractFamily, Extras, Predictors
 from mixedeffects.families.jets import Array, Jet, Partials, Wanted, scatter, variables
 from mixedeffects.families.response import Response
+from mixedeffects.families.rows import base_wanted, flat, inflation_recipes, table
 from mixedeffects.families.special import log_expit, softplus
 
 
@@ -108,6 +110,21 @@ class ZeroInflated(AbstractFamily):
                 shown = shown + (density - hidden).compose(softplus)
             groups.append((zero, shown.partials()))
         return scatter(len(response.y), groups)
+
+    def compiled(self, response: Response, point: Predictors, wanted: Wanted) -> Array | None:
+        if not self.base.zero_mass:
+            return None
+        place, y = self.place, response.y
+        base = self.base.compiled(response, self._without(point), base_wanted(wanted, place))
+        if base is None:
+            return None
+        zeta, recipes = flat(point[place]), inflation_recipes(wanted, place, len(point))
+        return table(
+            len(y),
+            wanted,
+            len(point),
+            lambda *part: zero_inflated(y, zeta, base, recipes, *part),
+        )
 
     def _base_jet(
         self, response: Response, point: Predictors, wanted: Wanted, rows: NDArray[np.intp]
