@@ -135,8 +135,8 @@ class ZeroInflated(AbstractFamily):
         curved = tuple(i for i, place in enumerate(places) if place in wanted.curved)
         found = self.base.derivatives(response, own, wanted.order, curved)
         terms: Partials = {(places[i],): term for i, term in found.first.items()}
-        for table in (found.second, found.third):
-            for key, term in table.items():
+        for known in (found.second, found.third):
+            for key, term in known.items():
                 terms[tuple(places[i] for i in key)] = term
         return Jet(found.value, wanted, len(point), terms)
 
