@@ -22,10 +22,14 @@ from mixedeffects import families
 
 REFERENCE = Path(__file__).parent / "reference"
 
-# nlme writes fixed and random parts apart; glmmTMB's names of an ar1 term are of a factor
+# nlme writes fixed and random parts apart; glmmTMB's names of an ar1 term are of a factor, its
+# positions those of a column numFactor(px, py)
 REWRITTEN = {
     "machines_lme_compsymm_ml": "score ~ Machine + homcs(0 + Machine | Worker)",
     "cov_ar1_poisson_epil2": "y ~ Base * trt + Age + ar1(0 + period | subject)",
+    "cov_exp_spatial": "y ~ x + exp(0 + px + py | site)",
+    "cov_gau_spatial": "y ~ x + gau(0 + px + py | site)",
+    "cov_ou_irregular": "Reaction ~ time + ou(time | Subject)",
 }
 
 FAMILIES = {"Gamma": "Gamma", "t": "StudentT", "inverse.gaussian": "InverseGaussian"} | {

@@ -8,6 +8,7 @@ import pytest
 from mixedeffects.covariance import STRUCTURES, build
 from mixedeffects.errors import ModelError
 
+SPATIAL = ("exp", "gau", "ou")
 CASES = [
     (name, k, positions)
     for name in STRUCTURES
@@ -17,6 +18,8 @@ CASES = [
         (3, None),
         (5, None),
         *([(4, (0, 2, 5, 6)), (3, (8, 10, 14)), (4, (-3, -1, 2, 6))] if name == "ar1" else []),
+        *([(4, (0.1, 0.25, 3, 7)), (3, (-40, 10.5, 14))] if name in SPATIAL else []),
+        *([(4, ((0, 1), (3, 2.5), (3, 2), (9, 9)))] if name in ("exp", "gau") else []),
     ]
 ]
 
@@ -40,6 +43,18 @@ def points(structure):
     if m > d:
         upper[d:] = structure.parameters(np.ones((structure.n_columns, 1)) * [[1.0]])[d:]
     return [*random, structure.start(), zero_first, all_zero, upper, -random[2]]
+
+
+def smooth_points(structure):
+    """Those where the factor has derivatives.
+
+    Where all of ``gau``'s correlations are 1, the matrix behind its third row and on is the
+    nugget, of which the root bends within its own square root.
+    """
+    found = points(structure)
+    if structure.name == "gau":
+        found = [theta for theta in found if np.all(np.abs(theta[1:]) > 0.1)]
+    return found
 
 
 def difference(function, theta, step=0.02):
@@ -68,13 +83,13 @@ def test_shapes_and_lower_triangle(structure):
 
 
 def test_jacobian_against_differences(structure):
-    for theta in points(structure):
+    for theta in smooth_points(structure):
         expected = difference(structure.factor, theta)
         np.testing.assert_allclose(structure.jacobian(theta), expected, atol=1e-9)
 
 
 def test_second_against_differences(structure):
-    for theta in points(structure):
+    for theta in smooth_points(structure):
         expected = difference(structure.jacobian, theta)
         second = structure.second(theta)
         if second is None:
@@ -94,6 +109,8 @@ def test_parameters_invert_factor(structure):
     for theta in points(structure)[:3]:
         if structure.name != "us":
             again = structure.parameters(structure.factor(theta))
+            if structure.name in SPATIAL:  # even in the angle
+                theta = np.abs(theta)
             np.testing.assert_allclose(again, theta, atol=1e-10)
 
 
@@ -138,6 +155,8 @@ def test_closure(structure):
 
 
 def test_start_is_identity(structure):
+    if structure.name in SPATIAL:
+        pytest.skip("no correlation is infinitely far from any")
     factor = structure.factor(structure.start())
     np.testing.assert_allclose(factor @ factor.T, np.eye(structure.n_columns), atol=0.11)
 
@@ -190,6 +209,65 @@ def test_ar1_starts_off_the_stationary_point():
     assert np.any(np.abs(structure.jacobian(structure.start())[1]) > 0.1)
 
 
+def places(name, k=8):
+    rng = np.random.default_rng(4)
+    return np.sort(rng.uniform(0, 10, (k, 1 if name == "ou" else 2)), axis=0)
+
+
+@pytest.mark.parametrize("tau", [0.0, 1e-3, 0.4, 1.0, 3.0])
+@pytest.mark.parametrize("name", SPATIAL)
+def test_spatial_covariance_and_its_derivatives(name, tau):
+    """TT' against the closed form, of which it leaves out 1e-10 for the root's sake."""
+    at = places(name)
+    structure = build(name, len(at), at)
+    distance = np.sqrt(((at[:, None] - at) ** 2).sum(axis=2)) / structure.unit
+    power = distance**structure.power
+    theta = np.array([1.5, tau])
+    T, J, S = structure.factor(theta), structure.jacobian(theta), structure.second(theta)
+    expected = 1.5**2 * np.exp(-(tau**2) * power)
+    np.testing.assert_allclose(T @ T.T, expected, atol=1e-9)
+    np.testing.assert_allclose(np.diagonal(T @ T.T), 1.5**2, rtol=1e-14)
+    slope = J[1] @ T.T + T @ J[1].T
+    np.testing.assert_allclose(slope, -2 * tau * power * expected, atol=2e-9)
+    bend = S[1, 1] @ T.T + T @ S[1, 1].T + 2 * J[1] @ J[1].T
+    np.testing.assert_allclose(bend, (4 * tau**2 * power - 2) * power * expected, atol=2e-8)
+
+
+def test_spatial_range_and_unit_correlation():
+    structure = build("exp", 3, [[0, 0], [3, 4], [0, 5]])
+    theta = structure.parameters(np.linalg.cholesky(4 * np.exp(-structure._distances() / 7)))
+    assert structure.range(theta[1]) == pytest.approx(7, rel=1e-12)
+    assert structure.unit_name == "distance 5"
+    assert structure.unit_correlation(theta[1])[0] == pytest.approx(np.exp(-5 / 7))
+    assert structure.unit_correlation(theta[1])[1] == pytest.approx(
+        difference(lambda t: structure.unit_correlation(t[0])[0], theta[1:])[0], rel=1e-9
+    )
+    assert build("gau", 2, [0, 3]).range(0.5) == 6
+    assert build("ou", 2, [0, 3]).range(0.0) == np.inf
+
+
+def test_spatial_parameters_where_the_first_position_is_far_from_all():
+    structure = build("exp", 4, [0, 1e5, 1e5 + 1, 1e5 + 3])
+    correlation = np.exp(-structure._distances() / 2)
+    theta = structure.parameters(np.linalg.cholesky(correlation))
+    assert structure.range(theta[1]) == pytest.approx(2, rel=1e-9)
+
+
+def test_many_near_positions_have_a_root():
+    """A smooth process on 200 points is of far lower rank, but for the nugget."""
+    structure = build("gau", 200, np.linspace(0, 1, 200))
+    for tau in (0.0, 0.01, 0.5, 2.0):
+        assert np.all(np.isfinite(structure.second(np.array([1.0, tau]))))
+
+
+def test_ou_is_ar1_at_whole_times():
+    times = [0, 1, 3, 4, 9]
+    ou, ar1 = build("ou", 5, times), build("ar1", 5, times)
+    first = ar1.factor(np.array([1.5, np.arcsin(0.6)]))
+    again = ou.factor(ou.parameters(first))
+    np.testing.assert_allclose(again, first, atol=1e-9)
+
+
 def test_toeplitz_reaches_what_a_cone_of_free_correlations_cannot_leave():
     structure = build("toep", 4)
     correlations = np.array([1.0, 0.6, 0.1, -0.3])
@@ -223,6 +301,10 @@ def test_only_correlated_structures_report_correlations():
         (("ar1", 3, [0, 0.5, 1]), "0.5 is not whole"),
         (("ar1", 3, [0, 2, 1]), "increase"),
         (("toep", 3, [0, 1, 4]), "equally spaced"),
+        (("exp", 2, [[0, 0], [0, 0]]), r"same but for rounding, \(0, 0\) and \(0, 0\)"),
+        (("gau", 3, [1, 0.3, 0.1 + 0.2]), "same but for rounding, 0.3 and 0.3"),
+        (("ou", 2, [0, np.inf]), "finite"),
+        (("ou", 2, [[0, 1], [1, 2]]), "one number each"),
     ],
 )
 def test_refusals(arguments, words):

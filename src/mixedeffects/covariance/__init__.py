@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from numpy.typing import ArrayLike
 
 from mixedeffects.covariance.autoregressive import Autoregressive
 from mixedeffects.covariance.base import AbstractCovariance
@@ -10,9 +10,14 @@ from mixedeffects.covariance.compound_symmetry import (
     CompoundSymmetry,
     HomogeneousCompoundSymmetry,
 )
+from mixedeffects.covariance.decay import AbstractDecay
 from mixedeffects.covariance.diagonal import Diagonal
+from mixedeffects.covariance.exponential import Exponential
 from mixedeffects.covariance.homogeneous import Homogeneous
+from mixedeffects.covariance.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from mixedeffects.covariance.scaled import AbstractScaledCorrelation
+from mixedeffects.covariance.spatial import AbstractSpatial
+from mixedeffects.covariance.squared_exponential import SquaredExponential
 from mixedeffects.covariance.toeplitz import Toeplitz
 from mixedeffects.covariance.unstructured import Unstructured
 from mixedeffects.errors import ModelError, suggestion
@@ -20,12 +25,17 @@ from mixedeffects.errors import ModelError, suggestion
 __all__ = [
     "STRUCTURES",
     "AbstractCovariance",
+    "AbstractDecay",
     "AbstractScaledCorrelation",
+    "AbstractSpatial",
     "Autoregressive",
     "CompoundSymmetry",
     "Diagonal",
+    "Exponential",
     "Homogeneous",
     "HomogeneousCompoundSymmetry",
+    "OrnsteinUhlenbeck",
+    "SquaredExponential",
     "Toeplitz",
     "Unstructured",
     "build",
@@ -41,15 +51,16 @@ STRUCTURES: dict[str, type[AbstractCovariance]] = {
         HomogeneousCompoundSymmetry,
         Autoregressive,
         Toeplitz,
+        Exponential,
+        SquaredExponential,
+        OrnsteinUhlenbeck,
     )
 }
 # known(x | g, K) has covariance Σ ⊗ K: K belongs to the levels, hence to the design; Σ is free.
 STRUCTURES["known"] = Unstructured
 
 
-def build(
-    structure: str, n_columns: int, positions: Sequence[float] | None = None
-) -> AbstractCovariance:
+def build(structure: str, n_columns: int, positions: ArrayLike | None = None) -> AbstractCovariance:
     """Make the covariance structure of a term.
 
     Parameters
@@ -58,8 +69,8 @@ def build(
         A key of ``STRUCTURES``.
     n_columns : int
         k, the number of random effects of a level.
-    positions : sequence of float, length k, optional
-        Times of the columns, for the structures that depend on them.
+    positions : array, shape (k,) or (k, d), optional
+        Times or places of the columns, for the structures that depend on them.
 
     Raises
     ------

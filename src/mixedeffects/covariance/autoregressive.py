@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mixedeffects.covariance.base import Array, Closure
+from mixedeffects.covariance.decay import AbstractDecay
 from mixedeffects.covariance.jets import Jet, cos, falling_power, power, sin
-from mixedeffects.covariance.scaled import AbstractScaledCorrelation
 from mixedeffects.errors import ModelError
 
 
 @dataclass(frozen=True, slots=True)
-class Autoregressive(AbstractScaledCorrelation):
+class Autoregressive(AbstractDecay):
     """``ar1(t | g)``: one standard deviation, and correlation ρ^|s - t| between times s and t.
 
     Time is counted in the largest unit of which all gaps are multiples (ages 8, 10, 12, 14 are
@@ -44,7 +44,7 @@ class Autoregressive(AbstractScaledCorrelation):
     common_deviation: ClassVar[bool] = True
 
     @classmethod
-    def from_positions(cls, n_columns: int, positions: Sequence[float] | None) -> Self:
+    def from_positions(cls, n_columns: int, positions: ArrayLike | None) -> Self:
         if positions is None or n_columns < 2:
             return cls(n_columns)
         times = np.asarray(positions, dtype=float)
@@ -69,6 +69,10 @@ class Autoregressive(AbstractScaledCorrelation):
         gap = min(np.diff(self._times()), default=1)
         rho = 0.0 if gap == 1 else 0.1 ** (1 / gap)
         return np.full(len(self.angle_names), np.arcsin(rho))
+
+    def unit_correlation(self, angle: ArrayLike) -> tuple[Array, Array]:
+        radians = np.asarray(angle, dtype=float)
+        return np.sin(radians), np.cos(radians)
 
     def correlation_root(self, angles: tuple[Jet, ...]) -> Jet:
         times = self._times()

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 Closure = Literal["affine", "scaling", "common"]
@@ -39,8 +39,8 @@ class AbstractCovariance(ABC):
     scaling of each column (``"scaling"``), or only one scaling common to all (``"common"``)."""
 
     @classmethod
-    def from_positions(cls, n_columns: int, positions: Sequence[float] | None) -> Self:
-        """The structure of k columns at the given times; most structures have no use for times."""
+    def from_positions(cls, n_columns: int, positions: ArrayLike | None) -> Self:
+        """The structure of k columns at times (k,) or places (k, d), if it has a use for them."""
         return cls(n_columns)
 
     @property

@@ -6,8 +6,10 @@ by the chain rule (second-order forward mode), so that no derivative is written 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -123,6 +125,57 @@ def falling_power(x: Array, p: Array, order: int) -> Array:
     # where the coefficient is zero the power must not be an infinity at x = 0
     derivative: Array = coefficient * x ** np.where(coefficient == 0, 0.0, p - order)
     return derivative
+
+
+def exp(x: Jet) -> Jet:
+    e = np.exp(x.value)
+    return x.compose(e, e, e)
+
+
+def lapse(x: Jet) -> Jet:
+    """(1 - e⁻ˣ)/x for x ≥ 0."""
+    v = x.value
+    far = np.maximum(v, 1.0)  # below, the series of the exponential has 16 digits
+    e = np.exp(-far)
+    closed = (
+        (1.0 - e) / far,
+        (e * (1.0 + far) - 1.0) / far**2,
+        (2.0 - e * (far * (far + 2.0) + 2.0)) / far**3,
+    )
+    near = np.minimum(v, 1.0)
+    return x.compose(
+        *(
+            np.where(v < 1.0, _lapse_series(near, order), exact)
+            for order, exact in enumerate(closed)
+        )
+    )
+
+
+def _lapse_series(x: Array, order: int) -> Array:
+    """The derivative of the given order of Σ (-x)^n / (n + 1)!."""
+    total = np.zeros_like(x)
+    for n in range(20 + order, order - 1, -1):
+        total = total * x + (-1) ** n * math.perm(n, order) / math.factorial(n + 1)
+    return total
+
+
+def cholesky(x: Jet) -> Jet:
+    """The lower-triangular root of a positive-definite matrix.
+
+    L⁻¹dL is the lower triangle of L⁻¹ dA L⁻ᵀ with half of its diagonal (Murray 2016,
+    arXiv:1602.07527).
+    """
+    root = cast(Array, np.linalg.cholesky(x.value))
+    inverse = np.linalg.solve(root, np.eye(len(root)))
+
+    def halved(change: Array) -> Array:
+        scaled = inverse @ change @ inverse.T
+        half: Array = root @ (np.tril(scaled, -1) + 0.5 * scaled * np.eye(len(root)))
+        return half
+
+    first = halved(x.first)
+    outer = first[:, None] @ first[None].swapaxes(-1, -2)
+    return Jet(root, first, halved(x.second - outer - outer.swapaxes(-1, -2)))
 
 
 def stack_rows(rows: Sequence[Jet]) -> Jet:

@@ -9,6 +9,7 @@ from operator import matmul
 from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mixedeffects.covariance.base import Array, Closure
 from mixedeffects.covariance.jets import Jet, constant_matrix, cos, sin, stack_rows
@@ -38,7 +39,7 @@ class Toeplitz(AbstractScaledCorrelation):
     common_deviation: ClassVar[bool] = False
 
     @classmethod
-    def from_positions(cls, n_columns: int, positions: Sequence[float] | None) -> Self:
+    def from_positions(cls, n_columns: int, positions: ArrayLike | None) -> Self:
         if positions is not None and n_columns > 2:
             gaps = np.diff(np.asarray(positions, dtype=float))
             if not np.allclose(gaps, gaps[0]):

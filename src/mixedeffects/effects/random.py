@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.covariance import AbstractSpatial
 from mixedeffects.fitting.conditional import ConditionalFactor
 from mixedeffects.fitting.estimates import Estimates, RandomTermEstimate
 from mixedeffects.fitting.general_conditional import GeneralConditional
@@ -45,6 +46,8 @@ Row = tuple[str | None, str | None, float, float]
 
 def _deviations(term: RandomTermEstimate) -> list[Row]:
     variances = np.diagonal(term.covariance)
+    if isinstance(term.kind, AbstractSpatial) and len(variances) > 1:
+        return [("all", None, float(np.sqrt(variances[0])), float(variances[0]))]
     return [
         (name, None, float(np.sqrt(v)), float(v))
         for name, v in zip(term.names, variances, strict=True)
@@ -54,6 +57,9 @@ def _deviations(term: RandomTermEstimate) -> list[Row]:
 def _correlations(term: RandomTermEstimate) -> list[Row]:
     if not term.correlated:
         return []
+    if isinstance(term.kind, AbstractSpatial):
+        alike = float(term.kind.unit_correlation(term.theta[1])[0])
+        return [("all", term.kind.unit_name, alike, alike * float(term.covariance[0, 0]))]
     correlation = correlations(term.covariance)
     return [
         (a, b, float(correlation[j, i]), float(term.covariance[j, i]))

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.covariance.base import lower_root
+from mixedeffects.covariance.base import AbstractCovariance, lower_root
 from mixedeffects.fitting.boundary import ZeroVariance
 from mixedeffects.fitting.checks import Check, certify
 from mixedeffects.fitting.optimize import Optimum
@@ -40,7 +40,8 @@ class RandomTermEstimate:
 
     ``theta`` (m,) and ``theta_names``; ``factor`` (k, k), the relative covariance factor T;
     ``covariance`` (k, k) = σ²TT' (TT' where there is no residual); ``modes`` (L, k), the
-    conditional modes b; ``component``, the linear predictor that it belongs to.
+    conditional modes b; ``component``, the linear predictor that it belongs to; ``kind``, its
+    structure as a function of θ.
     """
 
     label: str
@@ -55,6 +56,7 @@ class RandomTermEstimate:
     modes: Floats
     correlated: bool
     component: str
+    kind: AbstractCovariance
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ def term_estimate(
         modes=modes,
         correlated=term.covariance.correlated,
         component=name.component,
+        kind=term.covariance,
     )
 
 

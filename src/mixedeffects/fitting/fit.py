@@ -28,7 +28,6 @@ from mixedeffects.fitting.refusals import (
 )
 from mixedeffects.fitting.solve import Solution, solve
 from mixedeffects.formula.design import Design
-from mixedeffects.formula.effects import RandomDesign
 
 if TYPE_CHECKING:
     from mixedeffects.families import AbstractFamily
@@ -143,7 +142,7 @@ def term_arrays(design: Design) -> tuple[TermArrays, ...]:
                 values=random.values,
                 codes=random.codes,
                 n_levels=len(random.levels),
-                covariance=build(random.structure, len(random.names), _times(random)),
+                covariance=build(random.structure, len(random.names), random.positions),
                 intercept=random.names.index("Intercept") if "Intercept" in random.names else None,
                 factor=factors.setdefault(key, len(factors)),
                 relationship=random.matrix,
@@ -157,10 +156,6 @@ def _modelled(design: Design) -> Floats:
     y = design.y if design.offset is None else design.y - design.offset
     check_response(y, design.response)
     return y
-
-
-def _times(random: RandomDesign) -> tuple[float, ...] | None:
-    return None if random.positions is None else tuple(map(float, random.positions))
 
 
 def checked_start(problem: AbstractProblem, start: Any) -> Floats | None:

@@ -14,6 +14,7 @@ from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
+from mixedeffects.formula.positions import OVER_SPACE
 
 Floats = NDArray[np.float64]
 
@@ -220,6 +221,8 @@ def physical_memory() -> int | None:
 def check_levels(random: RandomDesign, n: int) -> None:
     """Refuse a term whose effects cannot be told from a constant or from the residual."""
     levels, k = len(random.levels), len(random.names)
+    if random.structure in OVER_SPACE:  # two parameters, which the correlations tell
+        return
     if levels < 2 and random.matrix is None:
         raise ModelError(
             f"Grouping factor {random.group!r} has one level ({random.levels[0]!r}): a variance "

@@ -15,6 +15,7 @@ from mixedeffects.formula.grammar import RandomTerm
 from mixedeffects.formula.grouping import Grouping, build_grouping
 from mixedeffects.formula.known import known_matrix
 from mixedeffects.formula.matrix import MatrixSpec, build_matrix
+from mixedeffects.formula.positions import OVER_SPACE, PositionSpec, build_positions
 from mixedeffects.formula.values import Values, match_levels
 
 __all__ = ["RandomDesign", "RandomSpec", "TimeSpec", "build_random"]
@@ -47,8 +48,8 @@ class RandomDesign:
         Level of each row.
     levels : ndarray, shape (L,)
         The user's own values, ``"A:a"`` for combinations; only those that occur.
-    positions : ndarray, shape (k,), or None
-        Time points of the columns, where the structure needs them.
+    positions : ndarray, shape (k,) or (k, d), or None
+        Time points of the columns, or places, where the structure needs them.
     """
 
     label: str
@@ -105,7 +106,7 @@ class RandomSpec:
     """How a random term is made on new data."""
 
     label: str
-    effects: MatrixSpec | TimeSpec
+    effects: MatrixSpec | TimeSpec | PositionSpec
     grouping: Grouping
 
 
@@ -150,10 +151,13 @@ def _build(
     known: Mapping[str, Any] | None,
 ) -> tuple[RandomDesign, RandomSpec]:
     codes, grouping = group
-    spec: MatrixSpec | TimeSpec
+    spec: MatrixSpec | TimeSpec | PositionSpec
     positions = matrix = None
     if term.structure in _OVER_TIME:
         spec, positions = _time(term, values)
+        effects = spec.evaluate(values)
+    elif term.structure in OVER_SPACE:
+        spec, positions = build_positions(term, values)
         effects = spec.evaluate(values)
     else:
         if term.effects not in matrices:
@@ -180,7 +184,7 @@ def _group(term: RandomTerm, values: Values) -> tuple[NDArray[np.int32], Groupin
         values.check_finite(name)
         values.note_unused(name)
     codes, grouping = build_grouping(term.group, values.columns)
-    if len(grouping.levels) < 2:
+    if len(grouping.levels) < 2 and term.structure not in OVER_SPACE:
         raise DataError(
             f"Group {grouping.name!r} has a single level, {level_text(grouping.levels)[0]!r}, so a"
             " variance among its levels cannot be estimated. Leave the term out."

@@ -15,8 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.covariance import AbstractCovariance
-from mixedeffects.covariance.autoregressive import Autoregressive
+from mixedeffects.covariance import AbstractCovariance, AbstractDecay, AbstractSpatial
 from mixedeffects.covariance.jets import Jet, variables
 from mixedeffects.covariance.scaled import AbstractScaledCorrelation
 from mixedeffects.fitting.lmm import Objective
@@ -27,6 +26,8 @@ Floats = NDArray[np.float64]
 
 # A correlation that its own angle moves by less than this, a radian, is at the angle's end.
 END = 1e-10
+# exp(-τ²) beyond this τ is zero to all digits of a correlation.
+DECLINED = 6.0
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,35 @@ class Angle(AbstractCoordinates):
     covariance: AbstractCovariance
 
     def value(self, t: float) -> float:
-        if isinstance(self.covariance, Autoregressive):
-            return float(np.sin(t))
+        if isinstance(self.covariance, AbstractDecay):
+            return float(self.covariance.unit_correlation(t)[0])
         theta = np.zeros(self.covariance.n_parameters)
         theta[: self.covariance.n_deviations] = 1.0
         theta[self.covariance.n_deviations] = t
         root = self.covariance.factor(theta)
         return float(root[0] @ root[1])
+
+
+@dataclass(frozen=True)
+class Decline(AbstractCoordinates):
+    """t = -τ of a spatial structure, with which its unit correlation exp(-τ²) grows."""
+
+    covariance: AbstractSpatial
+
+    def value(self, t: float) -> float:
+        return float(self.covariance.unit_correlation(t)[0])
+
+    def split(self, y: Floats) -> tuple[Floats, float]:
+        x, t = super().split(y)
+        return x, -abs(t)
+
+    def join(self, x: Floats, t: float) -> Floats:
+        return super().join(x, -t)
+
+    def jacobian(self, x: Floats, t: float) -> Floats:
+        jacobian = super().jacobian(x, t)
+        jacobian[:, -1] *= -1.0
+        return jacobian
 
 
 @dataclass(frozen=True)
@@ -273,6 +296,8 @@ def of_term(
     if parameter.kind == "sd":
         unit = float(1.0 / term.map[parameter.columns * 2])
         return deviation(position, 0.0, np.inf, lower, unit)
+    if isinstance(term.covariance, AbstractSpatial):
+        return Decline(position, -DECLINED, 0.0, lower, term.covariance)
     assert isinstance(term.covariance, AbstractScaledCorrelation)
     lag = parameter.columns[1]
     if lag > 1:

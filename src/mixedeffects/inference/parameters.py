@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.covariance import AbstractCovariance
-from mixedeffects.covariance.autoregressive import Autoregressive
+from mixedeffects.covariance import AbstractCovariance, AbstractDecay, AbstractSpatial
 from mixedeffects.errors import ModelError, suggestion
 from mixedeffects.fitting.estimates import ComponentEstimate, RandomTermEstimate
 from mixedeffects.fitting.fit import Fit
@@ -151,8 +150,8 @@ def general_values(problem: GeneralProblem, parameters: Sequence[Parameter], psi
 
 
 def _variance_value(term: Term, parameter: Parameter, own: Floats) -> float:
-    if parameter.kind == "corr" and isinstance(term.covariance, Autoregressive):
-        return float(np.sin(own[1]))
+    if parameter.kind == "corr" and isinstance(term.covariance, AbstractDecay):
+        return float(term.covariance.unit_correlation(own[1])[0])
     effects = np.linalg.inv(term.map)[list(parameter.columns)] @ term.covariance.factor(own)
     none = np.zeros((0, *effects.shape))
     return variance_function(effects, none, parameter.kind == "sd")[0]
@@ -174,9 +173,9 @@ def variance_parameter(fit: AnyFit, parameter: Parameter) -> tuple[float, Floats
         return fit.estimates.sigma, slopes
     term = fit.problem.terms[parameter.number]
     own = fit.solution.optimum.theta[term.parameters]
-    if parameter.kind == "corr" and isinstance(term.covariance, Autoregressive):
-        slopes[term.first + 1] = np.cos(own[1])
-        return float(np.sin(own[1])), slopes
+    if parameter.kind == "corr" and isinstance(term.covariance, AbstractDecay):
+        correlation, slopes[term.first + 1] = term.covariance.unit_correlation(own[1])
+        return float(correlation), slopes
     rows = np.linalg.inv(term.map)[list(parameter.columns)]
     factor, moved = term.covariance.factor(own), term.covariance.jacobian(own)
     deviation = parameter.kind == "sd"
@@ -235,6 +234,8 @@ def _structured(
         which = f"{first}, {second}" if len(columns) == 2 else f"lag {lag}"
         if len(columns) > 2 and covariance.name in ("cs", "homcs"):
             which = "all"
+        if isinstance(covariance, AbstractSpatial):
+            which = covariance.unit_name
         name, position = f"corr({which} | {group})", shared + lag - 1
         found.append(Parameter(name, "corr", group, first, second, number, (0, lag), position))
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.covariance.autoregressive import Autoregressive
+from mixedeffects.covariance import AbstractDecay
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit, problem_with_response
 from mixedeffects.fitting.general_replicates import fit_general_responses
@@ -51,8 +51,9 @@ def linear_values(fit: Fit, found: Replicates, parameters: tuple[Parameter, ...]
             columns.append(found.sigma)
         else:
             term = fit.problem.terms[parameter.number]
-            if parameter.kind == "corr" and isinstance(term.covariance, Autoregressive):
-                columns.append(np.sin(found.theta[:, term.parameters][:, 1]))
+            if parameter.kind == "corr" and isinstance(term.covariance, AbstractDecay):
+                own = found.theta[:, term.parameters][:, 1]
+                columns.append(term.covariance.unit_correlation(own)[0])
                 continue
             block = covariances[parameter.number][:, parameter.columns][:, :, parameter.columns]
             columns.append(_deviation(block) if parameter.kind == "sd" else _correlation(block))

@@ -50,8 +50,10 @@ class Tables(Values):
         table
             ``group term1 term2 sd_or_corr variance_or_cov``: one row per standard deviation
             (``term2`` null) and per correlation, and that of the residuals where one number
-            says how the response varies about its mean. ``component`` comes first where other
-            predictors than the conditional one have random effects.
+            says how the response varies about its mean. Terms ``exp``, ``gau`` and ``ou`` have
+            one deviation, that of ``"all"``, and one correlation, that at ``"distance d"``.
+            ``component`` comes first where other predictors than the conditional one have
+            random effects.
         """
         return self._table(covariance_table(self.estimates, self._fit.residual_sd))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.covariance import AbstractSpatial
 from mixedeffects.effects.random import correlations
 from mixedeffects.fitting.estimates import ComponentEstimate, RandomTermEstimate
 from mixedeffects.formula.effects import RandomDesign
@@ -24,6 +25,8 @@ _COEFFICIENTS = 40
 _DEVIATIONS = 20
 _CORRELATIONS = 5
 _ORDINALS = ("1st", "2nd", "3rd", "4th", "5th")
+# Structures with one standard deviation, of which one row tells all.
+_COMPRESSED = ("id", "homcs", "ar1", "exp", "gau", "ou")
 # Parameters of which zero is no hypothesis.
 _UNTESTED = ("threshold", "shape")
 _TESTS = {
@@ -149,7 +152,7 @@ def _term_rows(term: RandomTermEstimate, positions: Floats | None) -> list[_Row]
     sds = np.sqrt(np.diagonal(term.covariance))
     group = term.group if term.structure == "us" else f"{term.group} ({term.structure})"
     k = len(sds)
-    if term.structure in ("id", "homcs", "ar1") and k > 1:
+    if term.structure in _COMPRESSED and k > 1:
         name = f"each of {k}: {term.names[0]}, ..., {term.names[-1]}"
         return [_Row(group, name, float(sds[0]), _common(term, positions))]
     cells = _correlation_cells(term)
@@ -174,6 +177,8 @@ def _common(term: RandomTermEstimate, positions: Floats | None) -> tuple[str, ..
     """The one correlation of homcs, that of the nearest times of ar1, none of id."""
     if not term.correlated:
         return ()
+    if isinstance(term.kind, AbstractSpatial):
+        return (formats.correlation(float(term.kind.unit_correlation(term.theta[1])[0])),)
     nearest, _ = _nearest(len(term.names), positions)
     matrix = correlations(term.covariance)
     return (formats.correlation(float(matrix[nearest + 1, nearest])),)
@@ -195,17 +200,17 @@ def _random_notes(
     meanings: dict[str, None] = {}
     for term, random in zip(terms, designs, strict=True):
         k = len(term.names)
-        compressed = term.structure in ("id", "homcs", "ar1")
-        if k > _DEVIATIONS and not compressed:
+        if k > _DEVIATIONS and term.structure not in _COMPRESSED:
             more = formats.counted(k - _DEVIATIONS, "term")
             yield f"{more} more of ({term.label}): fit.varcorr()"
         if k > _CORRELATIONS + 1 and term.structure in ("us", "known"):
             yield f"All correlations of ({term.label}): fit.varcorr()"
-        meanings |= dict.fromkeys(_meaning(term.structure, k, random.positions))
+        meanings |= dict.fromkeys(_meaning(term, random.positions))
     yield from meanings
 
 
-def _meaning(structure: str, k: int, positions: Floats | None) -> Iterator[str]:
+def _meaning(term: RandomTermEstimate, positions: Floats | None) -> Iterator[str]:
+    structure, k = term.structure, len(term.names)
     if structure == "known":
         yield "known: the levels are related by a given matrix"
     if k == 1:
@@ -217,3 +222,11 @@ def _meaning(structure: str, k: int, positions: Floats | None) -> Iterator[str]:
         yield f"ar1: correlation at distance {gap:g}, a power of the distance beyond"
     if structure == "toep":
         yield "toep: correlation with the first, the same for all pairs as far apart"
+    if isinstance(term.kind, AbstractSpatial):
+        law = _decay(term.kind, float(term.theta[1]))
+        yield f"{structure}: correlation at {term.kind.unit_name}; at any, {law}"
+
+
+def _decay(kind: AbstractSpatial, angle: float) -> str:
+    ratio = f"distance/{kind.range(angle):.5g}"
+    return f"exp(-({ratio})^2)" if kind.power == 2 else f"exp(-{ratio})"
