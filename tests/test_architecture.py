@@ -85,6 +85,7 @@ def test_public_names() -> None:
         "fit",
         "load",
         "power",
+        "priors",
     ]
     for name in mixedeffects.__all__:
         assert getattr(mixedeffects, name) is not None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mixedeffects import covariance, errors, families
+    from mixedeffects.bayes import priors
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load, power
 
@@ -29,6 +30,7 @@ __all__ = [
     "fit",
     "load",
     "power",
+    "priors",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),
     "families": ("mixedeffects.families", None),
+    "priors": ("mixedeffects.bayes.priors", None),
 }
 
 

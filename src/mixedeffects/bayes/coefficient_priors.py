@@ -90,8 +90,7 @@ class CoefficientPriors:
 
     def draw(self, rng: np.random.Generator) -> Floats:
         """β (P,) from the prior."""
-        drawn: Floats = np.linalg.solve(self.functions, self.independent.draw(rng))
-        return drawn
+        return self._inverse(self.independent.draw(rng))
 
     @property
     def gaussian_root(self) -> tuple[Floats, Floats] | None:
@@ -117,7 +116,11 @@ class CoefficientPriors:
         if found is None:
             return None
         means = [p.mean if isinstance(p, Normal) else 0.0 for p in self.independent.priors]
-        return np.linalg.solve(self.functions, np.array(means)), found[0].T @ found[0]
+        return self._inverse(np.array(means)), found[0].T @ found[0]
+
+    def _inverse(self, values: Floats) -> Floats:
+        """A⁻¹ of values (P,): (A − I)² = 0, for A moves nothing but intercepts, by the others."""
+        return 2.0 * values - self.functions @ values
 
 
 def functions_of(predictors: Sequence[PredictorColumns], centred: Sequence[bool]) -> Floats:

@@ -51,4 +51,7 @@ class Independent:
 
     def draw(self, rng: np.random.Generator) -> Floats:
         """One vector (m,)."""
-        return np.array([float(prior.draw(rng)) for prior in self.priors])
+        drawn = np.empty(len(self))
+        for place, prior in self._groups:
+            drawn[place] = prior.draw(rng, drawn[place].shape)
+        return drawn

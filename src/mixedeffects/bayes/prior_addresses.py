@@ -52,6 +52,11 @@ class Assigned:
     prior: AbstractPrior
     source: Source
 
+    @property
+    def is_proper(self) -> bool:
+        """Whether it is a distribution; a flat one is within limits."""
+        return self.prior.proper or self.parameter.values == "interval"
+
 
 def assign(
     parameters: Sequence[PriorParameter], priors: Mapping[str, AbstractPrior] | None
@@ -145,11 +150,8 @@ def _of_range(parameter: PriorParameter, address: str, prior: AbstractPrior) -> 
     """The prior, if its values are those of the parameter."""
     if isinstance(prior, Flat):
         return LKJ(1) if parameter.values == "correlation" else prior
-    right = parameter.values in (prior.support, "interval") and (
-        prior.support == "correlation"
-    ) == (parameter.values == "correlation")
-    # a coefficient known to be positive may have a positive prior's shape nowhere below zero
-    if not right:
+    limited = parameter.values == "interval" and prior.support != "correlation"
+    if not limited and parameter.values != prior.support:
         raise ModelError(
             f"{prior} is no prior of {parameter.name!r}"
             f"{'' if address == parameter.name else f' (given as {address!r})'}, whose values are "

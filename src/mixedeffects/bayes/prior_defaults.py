@@ -46,8 +46,9 @@ def size_of(name: str, design: Design, family: AbstractFamily, response: Respons
     Where the link has the response's unit (or a power of it), the spread of the response on the
     link's scale; for logarithms, logits and their like, 1.
     """
+    offset = 0.0 if design.offset is None else float(np.mean(design.offset))
     if name == "dispersion":
-        return Size(family.initial_dispersion(response), 1.0)
+        return Size(family.initial_dispersion(response) - offset, 1.0)
     if name == "zero_inflation" or family.has_thresholds:
         return Size(0.0, 1.0)
     if family.link in MEASURED:
@@ -55,8 +56,7 @@ def size_of(name: str, design: Design, family: AbstractFamily, response: Respons
         eta = eta if design.offset is None else eta - design.offset
         location, unit = float(np.mean(eta)), float(np.std(eta))
         return Size(location, unit or abs(location) or 1.0)
-    offset = 0.0 if design.offset is None else float(np.mean(design.offset))
-    mean = np.mean(family.start_mean(response))
+    mean = np.asarray(np.mean(family.start_mean(response)))
     return Size(float(family.g.forward(mean)) - offset, 1.0)
 
 

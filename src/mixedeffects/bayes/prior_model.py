@@ -18,7 +18,7 @@ from mixedeffects.bayes.coefficient_priors import (
 )
 from mixedeffects.bayes.coordinates import AbstractTermCoordinates, term_coordinates
 from mixedeffects.bayes.independent import Independent
-from mixedeffects.bayes.prior_addresses import Assigned, PriorParameter, assign
+from mixedeffects.bayes.prior_addresses import Assigned, PriorParameter, Range, assign
 from mixedeffects.bayes.prior_defaults import (
     coefficient_defaults,
     deviation_defaults,
@@ -28,6 +28,7 @@ from mixedeffects.bayes.prior_defaults import (
 )
 from mixedeffects.bayes.priors import LKJ, AbstractPrior
 from mixedeffects.bayes.shared_priors import (
+    Coordinate,
     ExtrasPrior,
     SigmaPrior,
     coordinates_of,
@@ -38,6 +39,7 @@ from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.families.base import Extras
 from mixedeffects.fitting.fit import term_arrays
+from mixedeffects.fitting.general_estimates import extra_names
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
 
@@ -134,7 +136,7 @@ def build_priors(
                      parameter                              prior   source
     0                Intercept  Normal(298.5, 140.4) at the means  default
     1                     Days                      Normal(0, 20)    given
-    2  sd(Intercept | Subject)             HalfStudentT(3, 104.5)  default
+    2  sd(Intercept | Subject)             HalfStudentT(3, 104.4)  default
     3       sd(Days | Subject)             HalfStudentT(3, 19.56)  default
     4             cor(Subject)                             LKJ(1)  default
     5                    sigma             HalfStudentT(3, 56.17)  default
@@ -212,8 +214,8 @@ def _of_predictor(model: _Model, predictor: PredictorColumns) -> list[tuple[str,
     defaults = coefficient_defaults(predictor, size)
     found = []
     for j, (name, default) in enumerate(zip(predictor.names, defaults, strict=True)):
-        classes = () if j == 0 and predictor.intercept else (f"{prefix}b",)
-        parameter = PriorParameter(f"{prefix}{name}", (), classes, "real", default)
+        classes = [] if j == 0 and predictor.intercept else [f"{prefix}b"]
+        parameter = PriorParameter(f"{prefix}{name}", (), tuple(classes), "real", default)
         found.append((f"{own}: {name}", parameter))
     return found
 
@@ -236,8 +238,12 @@ def _of_term(
         alone = groups[group] == 1
         by_label = f"{prefix}cor({random.label})"
         address = f"{prefix}cor({group})"
-        classes = (f"{prefix}cor",) if alone else (address, f"{prefix}cor")
-        own = PriorParameter(address if alone else by_label, (), classes, "correlation", LKJ(1))
+        wide = f"{prefix}cor"
+        own = (
+            PriorParameter(address, (), (wide,), "correlation", LKJ(1))
+            if alone
+            else PriorParameter(by_label, (), (address, wide), "correlation", LKJ(1))
+        )
         found.append((by_label, own))
     return found
 
@@ -250,15 +256,15 @@ def _correlated(covariance: AbstractCovariance) -> bool:
 def _of_extras(model: _Model) -> list[tuple[str, PriorParameter]]:
     component = model.family.extra_component
     kinds, ordered = coordinates_of(model.family, model.extras)
+    ranges: dict[Coordinate, Range] = {"real": "real", "log": "positive", "logit": "interval"}
+    shown = extra_names(model.extras.names, model.design.categories, model.family)
     found = []
-    for name, kind in zip(model.extras.names, kinds, strict=True):
-        values = "real" if ordered or kind == "real" else "positive"
-        if kind == "logit":
-            values = "interval"
-        classes = (component,) if ordered else ()
-        if name.startswith("cutpoint"):
-            classes = ("cutpoint",)
-        parameter = PriorParameter(name, (), classes, values, extra_default(name))
+    for raw, name, kind in zip(model.extras.names, shown, kinds, strict=True):
+        classes = (
+            (("threshold",) if model.family.has_thresholds else ("cutpoint",)) if ordered else ()
+        )
+        values = "real" if ordered else ranges[kind]
+        parameter = PriorParameter(name, (raw,), classes, values, extra_default(raw))
         found.append((f"{component}: {name}", parameter))
     return found
 
@@ -319,5 +325,5 @@ def _extras(model: _Model, own: Sequence[Assigned], n_coefficients: int) -> Extr
         independent=Independent([a.prior for a in own]),
         shifts=shifts,
         constant=constant,
-        to_user=model.extras.to_user,
+        transform=model.extras,
     )

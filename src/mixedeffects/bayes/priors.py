@@ -161,7 +161,8 @@ class StudentT(AbstractPrior):
 
     def log_density(self, x: ArrayLike) -> Floats:
         z = (np.asarray(x) - self.mean) / self.scale
-        return _log_t(z, self.df) - np.log(self.scale)
+        found: Floats = _log_t(z, self.df) - np.log(self.scale)
+        return found
 
     def gradient(self, x: ArrayLike) -> Floats:
         z = (np.asarray(x) - self.mean) / self.scale
@@ -235,7 +236,7 @@ class HalfNormal(AbstractPrior):
         return slope
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
-        return np.abs(np.asarray(rng.normal(0.0, self.sd, size)))
+        return np.asarray(np.abs(rng.normal(0.0, self.sd, size)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +262,7 @@ class HalfStudentT(AbstractPrior):
         return _t_slope(np.asarray(x) / self.scale, self.df) / self.scale
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
-        return self.scale * np.abs(np.asarray(rng.standard_t(self.df, size)))
+        return np.asarray(self.scale * np.abs(rng.standard_t(self.df, size)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -87,13 +86,13 @@ class ExtrasPrior:
     independent: Independent
     shifts: Floats = field(repr=False)
     constant: Floats = field(repr=False)
-    to_user: Callable[[Floats], tuple[Floats, Floats]] = field(repr=False)
+    transform: Extras = field(repr=False)
 
     def log_density(self, psi: Floats, beta: Floats) -> tuple[float, Floats, Floats]:
         """Log-density of ψ (e,) given β (P,), Jacobian included; gradients by ψ and by β."""
         if not len(psi):
             return 0.0, np.zeros(0), np.zeros(len(beta))
-        user, jacobian = self.to_user(psi)
+        user, jacobian = self.transform.to_user(psi)
         value, by_value = self.independent.log_density(user - self.shifts @ beta - self.constant)
         by_psi = by_value @ jacobian
         for j, kind in enumerate(self.coordinates):
@@ -105,7 +104,7 @@ class ExtrasPrior:
         return float(value), by_psi, -by_value @ self.shifts
 
     def draw(self, rng: np.random.Generator, beta: Floats) -> Floats:
-        """Values (e,) on the user's scale, given β (P,)."""
+        """Values (e,) from the prior given β (P,), on the user's scale."""
         shift = self.shifts @ beta + self.constant
         priors = self.independent.priors
         alike = self.ordered and len(set(priors)) == 1 and bool(np.all(shift == shift[:1]))
@@ -128,8 +127,8 @@ class ExtrasPrior:
 
     def _ends(self) -> tuple[float, float]:
         """The range of a value whose coordinate is a logit."""
-        return float(self.to_user(np.array([-700.0]))[0][0]), float(
-            self.to_user(np.array([700.0]))[0][0]
+        return float(self.transform.to_user(np.array([-700.0]))[0][0]), float(
+            self.transform.to_user(np.array([700.0]))[0][0]
         )
 
     def _possible(self, values: Floats) -> bool:
@@ -147,5 +146,5 @@ def coordinates_of(family: AbstractFamily, extras: Extras) -> tuple[tuple[Coordi
         return ("logit",), False
     if family.name == "student_t":
         return ("log",), False
-    rest: Sequence[Coordinate] = ("log",) * (len(extras.names) - 1)
+    rest: list[Coordinate] = ["log"] * (len(extras.names) - 1)
     return ("real", *rest), extras.names[-1] != "spacing"
