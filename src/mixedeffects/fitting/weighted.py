@@ -29,7 +29,7 @@ class WeightedFactor:
         plan = problem.plan
         self.groupings, self.predictor, self.plan = problem.groupings, problem.predictor, plan
         self.columns = [columns_of(plan, f) for f in range(len(problem.groupings))]
-        self._squares = [plan.square[p] for p in plan.position]
+        self.squares = [plan.square[p] for p in plan.position]
         self._offsets = [plan.offset[p] for p in plan.position]
         self._pairs = _pair_places(problem)
         self._ones = np.ones(problem.n_rows)
@@ -48,7 +48,7 @@ class WeightedFactor:
         """Set Z'WZ; ``weights`` (n,) by pair of predictors (a, b), a ≤ b; zero where missing."""
         self.products.diagonal[:] = 0.0
         self.products.blocks[:] = 0.0
-        for g, a, starts in zip(self.groupings, self.predictor, self._squares, strict=True):
+        for g, a, starts in zip(self.groupings, self.predictor, self.squares, strict=True):
             k = g.values.shape[1]
             add_levels(
                 g.codes, g.values, g.values, weights[a, a], starts, k, self.products.diagonal

@@ -1,0 +1,215 @@
+"""The joint log-density of coefficients, covariances and random effects, with its gradient.
+
+Every level's effects are b = T K⁻¹v with K'K = T'AT + I, where A is what its rows tell of them:
+centred (b itself, in its own units) where that is much, not centred (b = Tv) where it is little,
+and in between by the same rule, so that the spread of v given the covariance hardly depends on
+it.  Such partial centring is of Papaspiliopoulos, Roberts, Sköld (2007) A general framework for
+the parametrization of hierarchical models, Statistical Science 22, 59–73.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.algebra._joint import levels_backward, levels_forward, multiply_levels
+from mixedeffects.algebra._weighted import add_rows, gather
+from mixedeffects.algebra.cholesky import columns_of
+from mixedeffects.bayes.coordinates import AbstractTermCoordinates
+from mixedeffects.bayes.roots import Pullback, changed_root
+from mixedeffects.fitting.general import GeneralProblem
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A posterior: a problem with its prior.
+
+    ``log_prior`` of all coefficients (p,) of the problem's basis, with its gradient;
+    ``coordinates`` of each term's covariance in the user's units.
+    """
+
+    problem: GeneralProblem
+    log_prior: Callable[[Floats], tuple[float, Floats]]
+    coordinates: tuple[AbstractTermCoordinates, ...]
+
+    @property
+    def places(self) -> list[slice]:
+        """Of each term's coordinates in ψ, behind the coefficients."""
+        ends = self.problem.n_fixed + np.cumsum([0, *(c.dimension for c in self.coordinates)])
+        return [slice(int(a), int(b)) for a, b in pairwise(ends)]
+
+    @property
+    def dimension(self) -> int:
+        """Of ψ: coefficients and coordinates."""
+        return self.problem.n_fixed + sum(c.dimension for c in self.coordinates)
+
+    def prior(self, psi: Floats) -> tuple[float, Floats]:
+        """Log-density of the prior at ψ and its gradient."""
+        p = self.problem.n_fixed
+        gradient = np.empty(len(psi))
+        value, gradient[:p] = self.log_prior(psi[:p])
+        for coordinates, place in zip(self.coordinates, self.places, strict=True):
+            own, gradient[place] = coordinates.log_prior(psi[place])
+            value += own
+        return value, gradient
+
+    def root(self, number: int, x: Floats) -> tuple[Floats, Pullback]:
+        """T (k, k) of a term in the problem's basis, and the way from ∂/∂T to ∂/∂x."""
+        root, pull = self.coordinates[number].root(x)
+        T, pull_basis = changed_root(root, self.problem.terms[number].map)
+        return T, lambda by_T: pull(pull_basis(by_T))
+
+
+class Levels:
+    """The random effects of one grouping factor's levels, and the memory that they need.
+
+    ``columns`` (L, k) places in v; ``information`` A (L, k, k).
+    """
+
+    def __init__(self, problem: GeneralProblem, number: int, information: Floats) -> None:
+        plan = problem.plan
+        k = int(plan.factor_size[number])
+        self.predictor = problem.predictor[number]
+        self.codes, self.values = (
+            problem.groupings[number].codes,
+            problem.groupings[number].values,
+        )
+        self.columns = columns_of(plan, number)
+        self.terms = [(i, t.columns) for i, t in enumerate(problem.terms) if t.grouping == number]
+        self.T = np.zeros((k, k))
+        self.b = np.empty(self.columns.shape)
+        self._information = information
+        self._starts = np.ascontiguousarray(self.columns[:, 0])
+        self._K = np.empty((*self.columns.shape, k))
+        self._u = np.empty(self.columns.shape)
+        self._slopes = np.empty(self.columns.size)
+        self._slope_starts = k * np.arange(len(self.columns), dtype=np.int64)
+        self._by_T = np.empty((k, k))
+        self._work = np.empty((3, k * k))
+
+    def forward(self, v: Floats) -> float:
+        """Set b (L, k) from v (q,) at the present T; the levels' own log-density, up to 2π."""
+        density: float = levels_forward(
+            self.T, self._information, self._starts, v, self._K, self._u, self.b
+        )
+        return density
+
+    def backward(self, v: Floats, rows: Floats, by_v: Floats) -> Floats:
+        """Set the derivatives by v at their places; returns those by T (k, k).
+
+        ``rows`` (n,) are those of the log-likelihood by the rows' predictor.
+        """
+        self._slopes[:] = 0.0
+        add_rows(self.codes, self.values, rows, self._slope_starts, self._slopes)
+        slopes = self._slopes.reshape(self.b.shape)
+        levels_backward(
+            self.T,
+            self._information,
+            self._starts,
+            v,
+            self._K,
+            self._u,
+            slopes,
+            by_v,
+            self._by_T,
+            self._work,
+        )
+        return self._by_T
+
+    @property
+    def centring(self) -> float:
+        """1 − tr (K'K)⁻¹/k, the mean over levels: how far their effects are centred."""
+        inverse = np.linalg.inv(self._K)
+        return float(1.0 - np.mean(np.sum(inverse**2, axis=(1, 2))) / self.b.shape[1])
+
+    def multiply(self, x: Floats, transposed: bool, out: Floats) -> None:
+        """Set Kx, or K'x, for x (q, m) at this factor's places, K that of the last `forward`."""
+        multiply_levels(self._K, self._starts, x, transposed, out)
+
+
+class JointDensity:
+    """log p(y, v, ψ) up to a constant, and its gradient.
+
+    ψ holds the coefficients of all predictors in the problem's basis, then the coordinates of
+    each term's covariance.  The object owns its workspace: one serves one thread.
+    ``information`` A (L, k, k) of each grouping factor's levels.
+    """
+
+    def __init__(self, target: Target, information: Sequence[Floats]) -> None:
+        problem = target.problem
+        self.target = target
+        self.levels = [Levels(problem, f, A) for f, A in enumerate(information)]
+        self._response = problem.response.take(slice(None))
+        self._shape = problem.response.y.shape
+        self._places = target.places
+        self._everyone = tuple(range(len(problem.predictors)))
+
+    def __call__(self, psi: Floats, v: Floats) -> tuple[float, Floats, Floats]:
+        """The value and its derivatives by ψ and by v (q,); not finite where there is none."""
+        problem = self.target.problem
+        value, by_psi = self.target.prior(psi)
+        density, pullbacks = self.set_effects(psi, v)
+        value += density
+        eta = self._predictors(psi)
+        ell = problem.family.derivatives(self._response, eta, 1, self._everyone)
+        w = problem.weights
+        value += float(ell.value.sum() if w is None else w @ ell.value)
+        rows = [
+            np.ascontiguousarray(r if w is None else w * r)
+            for r in (ell.first[a] for a in self._everyone)
+        ]
+        for predictor, slopes in zip(problem.predictors, rows, strict=True):
+            by_psi[predictor.coefficients] += (
+                slopes.sum() if predictor.constant else slopes @ predictor.basis.columns
+            )
+        by_v = np.empty(len(v))
+        for levels in self.levels:
+            by_T = levels.backward(v, rows[levels.predictor], by_v)
+            for number, columns in levels.terms:
+                by_psi[self._places[number]] += pullbacks[number](by_T[columns, columns])
+        return value, by_psi, by_v
+
+    def set_effects(self, psi: Floats, v: Floats) -> tuple[float, list[Pullback]]:
+        """Set T and b of each grouping factor's levels.
+
+        Returns log p(v | ψ), and the way from derivatives by T to those by x, by term.
+        """
+        pullbacks: list[Pullback] = [_nothing] * len(self._places)
+        for levels in self.levels:
+            for number, columns in levels.terms:
+                root = self.target.root(number, psi[self._places[number]])
+                levels.T[columns, columns], pullbacks[number] = root
+        return sum(levels.forward(v) for levels in self.levels), pullbacks
+
+    def standardize(self, psi: Floats, u: Floats) -> Floats:
+        """v (q,) = Ku at ψ; K is then that of ψ."""
+        self.set_effects(psi, u)
+        return self.multiply(u[:, None], False)[:, 0]
+
+    def multiply(self, x: Floats, transposed: bool) -> Floats:
+        """Kx or K'x for x (q, m), K that of the last evaluation."""
+        out = np.empty_like(x)
+        for levels in self.levels:
+            levels.multiply(x, transposed, out)
+        return out
+
+    def _predictors(self, psi: Floats) -> tuple[Floats, ...]:
+        """η of each predictor: (n,), or one number for all rows."""
+        eta = [predictor.fixed(psi) for predictor in self.target.problem.predictors]
+        for levels in self.levels:
+            a = levels.predictor
+            if not eta[a].ndim:
+                eta[a] = np.full(self._shape, eta[a])
+            gather(levels.codes, levels.values, levels.b, eta[a])
+        return tuple(eta)
+
+
+def _nothing(by_T: Floats) -> Floats:
+    return by_T
