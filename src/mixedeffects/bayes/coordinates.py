@@ -1,11 +1,11 @@
 """Unconstrained coordinates of the covariance of a random term, and their prior.
 
 A vector x (n,) stands for a root Λ (k, k) of Σ = ΛΛᵀ, absolute and for the user's columns: first
-the logarithms of the standard deviations, then one number for each free correlation. Those are
-tanh x (stretched to the range of a common correlation), and their priors are independent
-symmetric Beta distributions: for all correlation matrices the partial correlations of the LKJ
-distribution (Lewandowski, Kurowicka and Joe 2009, J. Multivariate Analysis 100, 1989-2001), for
-Toeplitz ones the partial autocorrelations.
+the logarithms of the standard deviations, then one number for each free correlation. Those
+correlations are tanh x, stretched to their range, and their priors are independent symmetric Beta
+distributions: for all correlation matrices the partial correlations of the LKJ distribution
+(Lewandowski, Kurowicka and Joe 2009, J. Multivariate Analysis 100, 1989-2001), for Toeplitz ones
+the partial autocorrelations.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from mixedeffects.bayes.independent import FARTHEST, Independent
 from mixedeffects.bayes.priors import LKJ
 from mixedeffects.covariance import (
     AbstractCovariance,
+    AbstractSpatial,
     CompoundSymmetry,
     HomogeneousCompoundSymmetry,
     Toeplitz,
@@ -134,22 +135,24 @@ class UnstructuredCoordinates(AbstractTermCoordinates):
 
 
 @dataclass(frozen=True, slots=True)
-class StructuredCoordinates(AbstractTermCoordinates):
-    """The covariance of a structure, whose parameters are deviations, then angles.
-
-    An angle is 2 arcsin √s less the ``offset`` at which nothing is correlated, s = (1 + tanh x)/2.
-    """
+class AbstractStructuredCoordinates(AbstractTermCoordinates):
+    """The covariance of a structure, whose parameters are deviations, then angles."""
 
     covariance: AbstractCovariance
-    offset: float
+
+    @abstractmethod
+    def angles(self, x: Floats) -> tuple[Floats, Floats]:
+        """Angles (c,) of the correlation coordinates (c,), and their derivatives."""
+
+    @abstractmethod
+    def of_angles(self, angles: Floats) -> Floats:
+        """s (c,) of angles (c,), s = (1 + tanh x)/2."""
 
     def root(self, x: Floats) -> tuple[Floats, Pullback]:
         d = len(self.deviations)
         sd = np.exp(np.clip(x[:d], -FARTHEST, FARTHEST))
-        inner = np.clip(x[d:], -EDGE, EDGE)
-        angles = 2.0 * np.arctan(np.tanh(0.5 * inner)) + 0.5 * math.pi - self.offset
-        theta = np.concatenate([sd, angles])
-        speed = np.concatenate([sd, 1.0 / np.cosh(inner)])
+        angles, slopes = self.angles(np.clip(x[d:], -EDGE, EDGE))
+        theta, speed = np.concatenate([sd, angles]), np.concatenate([sd, slopes])
 
         def pullback(slope: Floats) -> Floats:
             moved = self.covariance.jacobian(theta)
@@ -161,26 +164,61 @@ class StructuredCoordinates(AbstractTermCoordinates):
     def of_root(self, root: Floats) -> Floats:
         d = len(self.deviations)
         theta = self.covariance.parameters(root)
-        angles = np.nan_to_num(theta[d:]) + self.offset - 0.5 * math.pi
-        return np.concatenate([np.log(_not_zero(theta[:d])), _inverse_tanh(np.sin(angles))])
+        s = self.of_angles(np.nan_to_num(theta[d:]))
+        return np.concatenate([np.log(_not_zero(theta[:d])), _inverse_tanh(2.0 * s - 1.0)])
+
+
+@dataclass(frozen=True, slots=True)
+class AngularCoordinates(AbstractStructuredCoordinates):
+    """Angles that are 2 arcsin √s, less the ``offset`` at which nothing is correlated."""
+
+    offset: float
+
+    def angles(self, x: Floats) -> tuple[Floats, Floats]:
+        turned = 2.0 * np.arctan(np.tanh(0.5 * x)) + 0.5 * math.pi
+        return turned - self.offset, 1.0 / np.cosh(x)
+
+    def of_angles(self, angles: Floats) -> Floats:
+        s: Floats = np.sin(0.5 * (angles + self.offset)) ** 2
+        return s
+
+
+@dataclass(frozen=True, slots=True)
+class SpatialCoordinates(AbstractStructuredCoordinates):
+    """τ of a spatial structure, with s = exp(−τ²) the correlation across the unit distance."""
+
+    def angles(self, x: Floats) -> tuple[Floats, Floats]:
+        # −log s without cancellation at either end
+        tau = np.sqrt(np.logaddexp(0.0, -2.0 * x))
+        return tau, -0.5 * (1.0 - np.tanh(x)) / tau
+
+    def of_angles(self, angles: Floats) -> Floats:
+        s: Floats = np.exp(-(angles**2))
+        return s
 
 
 def term_coordinates(
     covariance: AbstractCovariance, deviations: Independent, correlation: LKJ
 ) -> AbstractTermCoordinates:
     """Coordinates of a structure's covariance, given the priors of its deviations and of its
-    correlations."""
-    k = covariance.n_columns
+    correlations.
+
+    LKJ(η) means a density proportional to |R|^(η − 1) among the correlation matrices R of ``us``
+    and ``toep``, and (1 + r)/2 ~ Beta(η, η), stretched to the range of r, for the one correlation
+    r of the other structures.
+    """
+    k, eta = covariance.n_columns, correlation.eta
     if isinstance(covariance, Unstructured):
         of_column = correlation.shapes(k) if k > 1 else np.empty(0)
         return UnstructuredCoordinates(k, deviations, of_column[np.tril_indices(k, -1)[1]])
-    n_angles = covariance.n_parameters - covariance.n_deviations
-    shapes = np.full(n_angles, correlation.eta)
+    shapes = np.full(covariance.n_parameters - covariance.n_deviations, eta)
+    if isinstance(covariance, AbstractSpatial):
+        return SpatialCoordinates(k, deviations, shapes, covariance)
     if isinstance(covariance, Toeplitz):
-        shapes = correlation.eta * np.arange(k - 1, 0, -1.0)
+        shapes = eta * np.arange(k - 1, 0, -1.0)
     common = isinstance(covariance, CompoundSymmetry | HomogeneousCompoundSymmetry)
     offset = 2.0 * math.asin(1.0 / math.sqrt(k)) if common else 0.5 * math.pi
-    return StructuredCoordinates(k, deviations, shapes, covariance, offset)
+    return AngularCoordinates(k, deviations, shapes, covariance, offset)
 
 
 def _not_zero(deviations: Floats) -> Floats:
