@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,10 @@ MAX_DEPTH = 10
 TARGET_ACCEPTANCE = 0.8
 # Seconds between two looks at how far the chains are.
 LOOK = 0.05
+NOWHERE = (
+    "The log-density is not finite where the chains start, in many tries: the posterior may have "
+    "no density there, or priors and data contradict each other."
+)
 # Our (ArviZ's) name of each statistic of a draw, and nutpie's.
 STATISTICS = {
     "diverging": "diverging",
@@ -98,45 +103,85 @@ def run_nuts(
     >>> bool(np.all(abs(chains.x.mean(axis=(0, 1))) < 0.2))
     True
     """
-    library, run = nutpie(), _Run()
+    run = _Run()
     model = _model(make_density, dimension, start, run)
-    sampler = library.sample(
+    options = {"target_accept": target_acceptance, "maxdepth": max_depth}
+    return _sampled(model, run, settings, cores, progress, options)
+
+
+def run_compiled(
+    functions: tuple[int, int],
+    pool: Counted,
+    dimension: int,
+    start: Callable[[np.random.Generator], Floats],
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+    cores: int | None = None,
+) -> Chains:
+    """Draw from a density that is a C function, without Python between its evaluations.
+
+    ``functions``: addresses of the density and of what keeps a draw, both as nutpie has them
+    compiled for PyMC; their last argument points to the address of ``pool``, which has a
+    density for each of the ``cores``.  The rest is as of ``run_nuts``.
+    """
+    model = _compiled_model(functions, pool, dimension, start)
+    options = {"target_accept": TARGET_ACCEPTANCE, "maxdepth": MAX_DEPTH}
+    return _sampled(model, pool, settings, cores, progress, options)
+
+
+class Counted(Protocol):
+    """What counts the draws that were made."""
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def made(self) -> int: ...
+
+
+def _sampled(
+    model: Any,
+    run: _Run | Counted,
+    settings: Settings,
+    cores: int | None,
+    progress: Progress | None,
+    options: Mapping[str, Any],
+) -> Chains:
+    sampler = nutpie().sample(
         model,
         draws=settings.draws,
         tune=settings.tune,
         chains=settings.chains,
         seed=settings.seed,
         cores=min(settings.chains, cores or os.cpu_count() or 1),
-        maxdepth=max_depth,
-        target_accept=target_acceptance,
         progress_bar=False,
         return_raw_trace=True,
         blocking=False,
+        **options,
     )
+    failures = run.failures if isinstance(run, _Run) else []
     with _reported(run, progress):
         try:
             trace, interrupted = sampler.wait(), False
         except KeyboardInterrupt:
             trace, interrupted = sampler.abort(), True
         except RuntimeError as error:
-            run.raise_failures()
-            raise ModelError(
-                "The log-density is not finite where the chains start, in many tries: the "
-                "posterior may have no density there, or priors and data contradict each other."
-            ) from error
+            raise (failures or [ModelError(NOWHERE)])[0] from error
         except BaseException:
             sampler.cancel()
             raise
-    run.raise_failures()
+    if failures:
+        raise failures[0]
     draws, stats = trace.get_arrow_trace()
-    return _chains(draws, stats, dimension, interrupted, max_depth)
+    return _chains(draws, stats, model.n_dim, interrupted, options["maxdepth"])
 
 
 class _Run:
     """What the threads of one run tell: draws made so far, and exceptions of the density."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.made = 0
         self.failures: list[Exception] = []
 
     def guarded(self, density: Density) -> Density:
@@ -151,13 +196,9 @@ class _Run:
 
         return guard
 
-    def raise_failures(self) -> None:
-        if self.failures:
-            raise self.failures[0]
-
 
 @contextmanager
-def _reported(run: _Run, progress: Progress | None) -> Iterator[None]:
+def _reported(run: _Run | Counted, progress: Progress | None) -> Iterator[None]:
     """Tell the progress from a thread of its own while the chains run."""
     if progress is None:
         yield
@@ -166,7 +207,7 @@ def _reported(run: _Run, progress: Progress | None) -> Iterator[None]:
 
     def tell() -> None:
         while not done.wait(LOOK):
-            progress(run.count)
+            progress(run.made)
 
     thread = threading.Thread(target=tell, daemon=True)
     thread.start()
@@ -175,7 +216,7 @@ def _reported(run: _Run, progress: Progress | None) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        progress(run.count)
+        progress(run.made)
 
 
 def _model(
@@ -188,7 +229,7 @@ def _model(
 
     def make_keep(*seeds: int) -> Callable[[Floats], dict[str, Floats]]:
         def keep(x: Floats) -> dict[str, Floats]:
-            run.count += 1
+            run.made += 1
             return {"x": np.array(x)}
 
         return keep
@@ -201,6 +242,33 @@ def _model(
         [(dimension,)],
         ["x"],
         make_initial_point_fn=lambda seed: start(np.random.default_rng(seed)),
+    )
+
+
+def _compiled_model(
+    functions: tuple[int, int],
+    pool: Counted,
+    dimension: int,
+    start: Callable[[np.random.Generator], Floats],
+) -> Any:
+    nutpie()
+    from nutpie.compile_pymc import CompiledPyMCModel
+
+    density, keep = (SimpleNamespace(address=address) for address in functions)
+    return CompiledPyMCModel(
+        dims={},
+        compiled_logp_func=density,
+        compiled_expand_func=keep,
+        initial_point_func=lambda seed: start(np.random.default_rng(seed)),
+        shared_data={"pool": pool},
+        user_data=np.array([pool.address], dtype=np.uintp),
+        n_expanded=dimension,
+        shape_info=(["x"], [slice(0, dimension)], [(dimension,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=dimension,
+        _shapes={"x": (dimension,)},
+        _coords={},
     )
 
 
