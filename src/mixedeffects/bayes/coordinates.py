@@ -14,12 +14,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
 
-from mixedeffects.bayes.independent import FARTHEST, Independent
+from mixedeffects.bayes.independent import FARTHEST, PositiveIndependent
 from mixedeffects.bayes.priors import LKJ
 from mixedeffects.covariance import (
     AbstractCovariance,
@@ -33,6 +34,8 @@ from mixedeffects.covariance.base import column_deviations, lower_root
 
 Floats = NDArray[np.float64]
 Pullback = Callable[[Floats], Floats]
+
+_LOG_2 = math.log(2.0)
 
 # Correlations are kept this far from ±1, in coordinates.
 EDGE = 15.0
@@ -48,14 +51,14 @@ class AbstractTermCoordinates(ABC):
     ----------
     n_columns : int
         k.
-    deviations : Independent
+    deviations : PositiveIndependent
         Priors of the standard deviations, whose logarithms are the first coordinates.
     shapes : array (c,)
         a of the prior Beta(a, a) of each correlation coordinate, (1 + tanh x)/2.
     """
 
     n_columns: int
-    deviations: Independent
+    deviations: PositiveIndependent
     shapes: Floats = field(repr=False)
 
     @property
@@ -81,9 +84,9 @@ class AbstractTermCoordinates(ABC):
         if not len(self.shapes):
             return value, by_logs
         a, t = self.shapes, np.abs(x[d:])
-        # log s + log(1 − s) of s = (1 + tanh x)/2
-        product = -2.0 * (t + np.log1p(np.exp(-2.0 * t)))
-        value += float(np.sum(a * product - betaln(a, a))) + len(a) * math.log(2.0)
+        # −½(log s + log(1 − s)) of s = (1 + tanh x)/2
+        product = t + np.log1p(np.exp(-2.0 * t))
+        value += float(np.sum(_LOG_2 - betaln(a, a) - 2.0 * a * product))
         return value, np.concatenate([by_logs, -2.0 * a * np.tanh(x[d:])])
 
     def draw(self, rng: np.random.Generator) -> Floats:
@@ -92,7 +95,7 @@ class AbstractTermCoordinates(ABC):
         tiny = np.finfo(np.float64).tiny
         angles = 0.5 * (np.log(np.maximum(first, tiny)) - np.log(np.maximum(second, tiny)))
         deviations = np.maximum(self.deviations.draw(rng), tiny)
-        return np.concatenate([np.log(deviations), np.clip(angles, -EDGE, EDGE)])
+        return np.concatenate([np.log(deviations), _bounded(angles, EDGE)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +105,13 @@ class UnstructuredCoordinates(AbstractTermCoordinates):
 
     def root(self, x: Floats) -> tuple[Floats, Pullback]:
         k = self.n_columns
-        sd = np.exp(np.clip(x[:k], -FARTHEST, FARTHEST))
+        sd = np.exp(_bounded(x[:k], FARTHEST))
         if k == 1:
             return sd[:, None], lambda slope: slope[0] * sd
-        below = np.tril_indices(k, -1)
+        below = _below(k)
         partial, rest = np.eye(k), np.zeros((k, k))
         partial[below] = np.tanh(x[k:])
-        rest[below] = 1.0 / np.cosh(np.clip(x[k:], -EDGE, EDGE))
+        rest[below] = 1.0 / np.cosh(_bounded(x[k:], EDGE))
         left = np.ones((k, k))  # what the columns before leave of a row's length
         np.cumprod(rest[:, :-1], axis=1, out=left[:, 1:])
         correlated = partial * left
@@ -130,7 +133,7 @@ class UnstructuredCoordinates(AbstractTermCoordinates):
         correlated = lower / sd[:, None]
         squares = np.cumsum(correlated**2, axis=1)
         rest = np.sqrt(np.maximum(1.0 - squares + correlated**2, 1e-300))
-        below = np.tril_indices(k, -1)
+        below = _below(k)
         return np.concatenate([np.log(sd), _inverse_tanh((correlated / rest)[below])])
 
 
@@ -150,8 +153,8 @@ class AbstractStructuredCoordinates(AbstractTermCoordinates):
 
     def root(self, x: Floats) -> tuple[Floats, Pullback]:
         d = len(self.deviations)
-        sd = np.exp(np.clip(x[:d], -FARTHEST, FARTHEST))
-        angles, slopes = self.angles(np.clip(x[d:], -EDGE, EDGE))
+        sd = np.exp(_bounded(x[:d], FARTHEST))
+        angles, slopes = self.angles(_bounded(x[d:], EDGE))
         theta, speed = np.concatenate([sd, angles]), np.concatenate([sd, slopes])
 
         def pullback(slope: Floats) -> Floats:
@@ -198,7 +201,7 @@ class SpatialCoordinates(AbstractStructuredCoordinates):
 
 
 def term_coordinates(
-    covariance: AbstractCovariance, deviations: Independent, correlation: LKJ
+    covariance: AbstractCovariance, deviations: PositiveIndependent, correlation: LKJ
 ) -> AbstractTermCoordinates:
     """Coordinates of a structure's covariance, given the priors of its deviations and of its
     correlations.
@@ -210,7 +213,7 @@ def term_coordinates(
     k, eta = covariance.n_columns, correlation.eta
     if isinstance(covariance, Unstructured):
         of_column = correlation.shapes(k) if k > 1 else np.empty(0)
-        return UnstructuredCoordinates(k, deviations, of_column[np.tril_indices(k, -1)[1]])
+        return UnstructuredCoordinates(k, deviations, of_column[_below(k)[1]])
     shapes = np.full(covariance.n_parameters - covariance.n_deviations, eta)
     if isinstance(covariance, AbstractSpatial):
         return SpatialCoordinates(k, deviations, shapes, covariance)
@@ -219,6 +222,16 @@ def term_coordinates(
     common = isinstance(covariance, CompoundSymmetry | HomogeneousCompoundSymmetry)
     offset = 2.0 * math.asin(1.0 / math.sqrt(k)) if common else 0.5 * math.pi
     return AngularCoordinates(k, deviations, shapes, covariance, offset)
+
+
+@lru_cache
+def _below(k: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the elements below the diagonal, row by row."""
+    return np.tril_indices(k, -1)
+
+
+def _bounded(x: Floats, most: float) -> Floats:
+    return np.minimum(np.maximum(x, -most), most)
 
 
 def _not_zero(deviations: Floats) -> Floats:

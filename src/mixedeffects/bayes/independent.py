@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.bayes.priors import AbstractPrior, stacked
+from mixedeffects.bayes.priors import AbstractPositivePrior, AbstractPrior, Flat, stacked
 
 Floats = NDArray[np.float64]
 
@@ -43,15 +43,32 @@ class Independent:
             gradient[place] = prior.gradient(own)
         return value, gradient
 
-    def log_density_of_logs(self, logs: Floats) -> tuple[float, Floats]:
-        """The same of positive numbers as a density of their logarithms (m,), by those."""
-        x = np.exp(np.clip(logs, -FARTHEST, FARTHEST))
-        value, gradient = self.log_density(x)
-        return value + float(np.sum(logs)), gradient * x + 1.0
-
     def draw(self, rng: np.random.Generator) -> Floats:
         """One vector (m,)."""
         drawn = np.empty(len(self))
         for place, prior in self._groups:
             drawn[place] = prior.draw(rng, drawn[place].shape)
         return drawn
+
+
+class PositiveIndependent(Independent):
+    """Priors of m positive numbers, as densities of their logarithms."""
+
+    __slots__ = ("_constant", "_terms")
+
+    def __init__(self, priors: Sequence[AbstractPrior]) -> None:
+        super().__init__(priors)
+        known = [p for p in priors if isinstance(p, AbstractPositivePrior | Flat)]
+        assert len(known) == len(self.priors)
+        self._terms = np.array([p.terms for p in known]).reshape(-1, 5).T
+        self._constant = float(sum(p.log_constant for p in known))
+
+    def log_density_of_logs(self, logs: Floats) -> tuple[float, Floats]:
+        """Value, Jacobian included, and gradient (m,), at logarithms (m,)."""
+        a, b, c, d, e = self._terms
+        s = np.exp(np.minimum(np.maximum(logs, -FARTHEST), FARTHEST))
+        linear, square = b * s, s * s
+        curved, ratio = c * square, square / e
+        value = a * logs - linear - curved - d * np.log1p(ratio)
+        gradient = a - linear - 2.0 * (curved + d * ratio / (1.0 + ratio))
+        return float(value.sum()) + self._constant, gradient

@@ -17,7 +17,7 @@ from mixedeffects.bayes.coefficient_priors import (
     predictor_columns,
 )
 from mixedeffects.bayes.coordinates import AbstractTermCoordinates, term_coordinates
-from mixedeffects.bayes.independent import Independent
+from mixedeffects.bayes.independent import Independent, PositiveIndependent
 from mixedeffects.bayes.prior_addresses import Assigned, PriorParameter, Range, assign
 from mixedeffects.bayes.prior_defaults import (
     coefficient_defaults,
@@ -305,7 +305,7 @@ def _assembled(model: _Model, assigned: Sequence[Assigned]) -> PriorModel:
 def _coordinates(covariance: AbstractCovariance, left: Any) -> AbstractTermCoordinates:
     """Those of the next term among the priors left."""
     n = covariance.n_deviations or covariance.n_columns
-    deviations = Independent([next(left).prior for _ in range(n)])
+    deviations = PositiveIndependent([next(left).prior for _ in range(n)])
     correlation = next(left).prior if _correlated(covariance) else LKJ(1)
     return term_coordinates(covariance, deviations, correlation)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln
+from scipy.special import gammaln, xlogy
 
 from mixedeffects.errors import ModelError
 
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+Terms = tuple[float, float, float, float, float]
 Support = Literal["real", "positive", "correlation", "any"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -93,14 +94,6 @@ def stacked(priors: Sequence[AbstractPrior]) -> AbstractPrior:
     return together
 
 
-def _inside(x: ArrayLike, log_density: Any) -> Floats:
-    """The log-density of positive values, −∞ at the others."""
-    values = np.asarray(x, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = np.where(values >= 0.0, log_density(values), -np.inf)
-    return found
-
-
 # -- real numbers --------------------------------------------------------------------------
 
 
@@ -161,26 +154,22 @@ class StudentT(AbstractPrior):
 
     def log_density(self, x: ArrayLike) -> Floats:
         z = (np.asarray(x) - self.mean) / self.scale
-        found: Floats = _log_t(z, self.df) - np.log(self.scale)
+        tail = 0.5 * (self.df + 1.0) * np.log1p(z * z / self.df)
+        found: Floats = _log_t_constant(self.df) - tail - np.log(self.scale)
         return found
 
     def gradient(self, x: ArrayLike) -> Floats:
         z = (np.asarray(x) - self.mean) / self.scale
-        return _t_slope(z, self.df) / self.scale
+        slope: Floats = -(self.df + 1.0) * z / (self.df + z * z) / self.scale
+        return slope
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
         return self.mean + self.scale * np.asarray(rng.standard_t(self.df, size))
 
 
-def _log_t(z: Floats, df: float) -> Floats:
-    constant = gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * np.log(np.pi * df)
-    found: Floats = constant - 0.5 * (df + 1.0) * np.log1p(z * z / df)
-    return found
-
-
-def _t_slope(z: Floats, df: float) -> Floats:
-    slope: Floats = -(df + 1.0) * z / (df + z * z)
-    return slope
+def _log_t_constant(df: float) -> Floats:
+    constant: Floats = gammaln(0.5 * (df + 1.0)) - gammaln(0.5 * df) - 0.5 * np.log(np.pi * df)
+    return constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +203,37 @@ class Laplace(AbstractPrior):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfNormal(AbstractPrior):
+class AbstractPositivePrior(AbstractPrior):
+    """Densities of s > 0 proportional to s^(a − 1) exp(−b s − c s²) / (1 + s²/e)^d."""
+
+    support: ClassVar[Support] = "positive"
+
+    @property
+    @abstractmethod
+    def terms(self) -> Terms:
+        """a, b, c, d, e."""
+
+    @property
+    @abstractmethod
+    def log_constant(self) -> Floats:
+        """Logarithm of the factor that makes the density integrate to 1."""
+
+    def log_density(self, x: ArrayLike) -> Floats:
+        a, b, c, d, e = self.terms
+        s = np.asarray(x, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = xlogy(a - 1.0, s) - b * s - c * s * s - d * np.log1p(s * s / e)
+            return np.asarray(np.where(s >= 0.0, found + self.log_constant, -np.inf))
+
+    def gradient(self, x: ArrayLike) -> Floats:
+        a, b, c, d, e = self.terms
+        s = np.asarray(x, dtype=np.float64)
+        slope: Floats = (a - 1.0) / s - b - 2.0 * c * s - 2.0 * d * s / (e + s * s)
+        return slope
+
+
+@dataclass(frozen=True, slots=True)
+class HalfNormal(AbstractPositivePrior):
     """The absolute value of a Normal(0, sd).
 
     Attributes
@@ -224,23 +243,22 @@ class HalfNormal(AbstractPrior):
 
     sd: float
 
-    support: ClassVar[Support] = "positive"
     positive: ClassVar[tuple[str, ...]] = ("sd",)
 
-    def log_density(self, x: ArrayLike) -> Floats:
-        constant = _LOG_2 - np.log(self.sd) - _HALF_LOG_2PI
-        return _inside(x, lambda v: constant - 0.5 * (v / self.sd) ** 2)
+    @property
+    def terms(self) -> Terms:
+        return 1.0, 0.0, 0.5 / self.sd / self.sd, 0.0, 1.0
 
-    def gradient(self, x: ArrayLike) -> Floats:
-        slope: Floats = -np.asarray(x) / self.sd / self.sd
-        return slope
+    @property
+    def log_constant(self) -> Floats:
+        return np.asarray(np.log(2.0 / self.sd) - _HALF_LOG_2PI)
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
         return np.asarray(np.abs(rng.normal(0.0, self.sd, size)))
 
 
 @dataclass(frozen=True, slots=True)
-class HalfStudentT(AbstractPrior):
+class HalfStudentT(AbstractPositivePrior):
     """The absolute value of a StudentT(df, 0, scale) (Gelman 2006, Bayesian Analysis 1, 515-534).
 
     Attributes
@@ -251,22 +269,22 @@ class HalfStudentT(AbstractPrior):
     df: float
     scale: float
 
-    support: ClassVar[Support] = "positive"
     positive: ClassVar[tuple[str, ...]] = ("df", "scale")
 
-    def log_density(self, x: ArrayLike) -> Floats:
-        constant = _LOG_2 - np.log(self.scale)
-        return _inside(x, lambda v: constant + _log_t(v / self.scale, self.df))
+    @property
+    def terms(self) -> Terms:
+        return 1.0, 0.0, 0.0, 0.5 * (self.df + 1.0), self.df * self.scale * self.scale
 
-    def gradient(self, x: ArrayLike) -> Floats:
-        return _t_slope(np.asarray(x) / self.scale, self.df) / self.scale
+    @property
+    def log_constant(self) -> Floats:
+        return np.asarray(np.log(2.0 / self.scale) + _log_t_constant(self.df))
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
         return np.asarray(self.scale * np.abs(rng.standard_t(self.df, size)))
 
 
 @dataclass(frozen=True, slots=True)
-class Exponential(AbstractPrior):
+class Exponential(AbstractPositivePrior):
     """Exponential distribution of mean 1/rate.
 
     Attributes
@@ -276,22 +294,22 @@ class Exponential(AbstractPrior):
 
     rate: float
 
-    support: ClassVar[Support] = "positive"
     positive: ClassVar[tuple[str, ...]] = ("rate",)
 
-    def log_density(self, x: ArrayLike) -> Floats:
-        return _inside(x, lambda v: np.log(self.rate) - self.rate * v)
+    @property
+    def terms(self) -> Terms:
+        return 1.0, self.rate, 0.0, 0.0, 1.0
 
-    def gradient(self, x: ArrayLike) -> Floats:
-        slope: Floats = -self.rate + 0.0 * np.asarray(x)
-        return slope
+    @property
+    def log_constant(self) -> Floats:
+        return np.asarray(np.log(self.rate))
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
-        return np.asarray(rng.exponential(1.0, size)) / self.rate
+        return np.asarray(rng.exponential(1.0 / self.rate, size))
 
 
 @dataclass(frozen=True, slots=True)
-class Gamma(AbstractPrior):
+class Gamma(AbstractPositivePrior):
     """Gamma distribution of mean shape/rate.
 
     Attributes
@@ -302,19 +320,18 @@ class Gamma(AbstractPrior):
     shape: float
     rate: float
 
-    support: ClassVar[Support] = "positive"
     positive: ClassVar[tuple[str, ...]] = ("shape", "rate")
 
-    def log_density(self, x: ArrayLike) -> Floats:
-        constant = self.shape * np.log(self.rate) - gammaln(self.shape)
-        return _inside(x, lambda v: constant + (self.shape - 1.0) * np.log(v) - self.rate * v)
+    @property
+    def terms(self) -> Terms:
+        return self.shape, self.rate, 0.0, 0.0, 1.0
 
-    def gradient(self, x: ArrayLike) -> Floats:
-        slope: Floats = (self.shape - 1.0) / np.asarray(x) - self.rate
-        return slope
+    @property
+    def log_constant(self) -> Floats:
+        return np.asarray(xlogy(self.shape, self.rate) - gammaln(self.shape))
 
     def draw(self, rng: np.random.Generator, size: Any = None) -> Floats:
-        return np.asarray(rng.standard_gamma(self.shape, size)) / self.rate
+        return np.asarray(rng.gamma(self.shape, 1.0 / self.rate, size))
 
 
 # -- correlations, and no information ------------------------------------------------------
@@ -392,6 +409,9 @@ class Flat(AbstractPrior):
 
     support: ClassVar[Support] = "any"
     proper: ClassVar[bool] = False
+    terms: ClassVar[Terms] = (1.0, 0.0, 0.0, 0.0, 1.0)
+    """As of an `AbstractPositivePrior`."""
+    log_constant: ClassVar[float] = 0.0
 
     def log_density(self, x: ArrayLike) -> Floats:
         return np.zeros(np.shape(x))

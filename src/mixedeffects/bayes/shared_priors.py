@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mixedeffects.bayes.independent import Independent
+from mixedeffects.bayes.independent import Independent, PositiveIndependent
 from mixedeffects.bayes.priors import AbstractPrior, Flat
 from mixedeffects.errors import ModelError
 from mixedeffects.families import AbstractFamily
@@ -36,10 +36,14 @@ class SigmaPrior:
 
     prior: AbstractPrior
     power: float
+    _positive: PositiveIndependent = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_positive", PositiveIndependent([self.prior]))
 
     def log_density(self, log_sigma: float) -> tuple[float, float]:
         """Log-density of log σ, Jacobian included, and its derivative."""
-        value, gradient = Independent([self.prior]).log_density_of_logs(np.array([log_sigma]))
+        value, gradient = self._positive.log_density_of_logs(np.array([log_sigma]))
         return value, float(gradient[0])
 
     def log_density_of_delta(self, delta: float) -> tuple[float, float]:
