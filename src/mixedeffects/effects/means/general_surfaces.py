@@ -150,7 +150,7 @@ def latent(fit: GeneralFit, own: Coefficients, freedom: AbstractFreedom) -> Abst
     problem = fit.problem
     extras = fit.family.extras(problem.response)
     values, jacobian = extras.to_user(user_coefficients(fit)[-len(extras.names) :])
-    shares = _threshold_shares(fit.family, problem.response.n_categories)
+    shares = threshold_shares(fit.family, problem.response.n_categories)
     p, place = len(own.estimate.beta), problem.predictors[0].coefficients
     moves = np.zeros((p + 1, problem.n_fixed))
     moves[1:, place] = np.eye(p)
@@ -163,7 +163,7 @@ def latent(fit: GeneralFit, own: Coefficients, freedom: AbstractFreedom) -> Abst
     )
 
 
-def _threshold_shares(family: AbstractFamily, n_categories: int) -> Floats:
+def threshold_shares(family: AbstractFamily, n_categories: int) -> Floats:
     """By which the parameters of the thresholds add up to the thresholds' mean."""
     if isinstance(family, Cumulative) and family.threshold == "equidistant":
         return np.array([1.0, 0.5 * (n_categories - 2)])[: n_categories - 1]

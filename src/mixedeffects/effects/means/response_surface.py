@@ -90,7 +90,7 @@ class ResponseSurface(AbstractSurface):
         numbers = margin.L.reshape(-1, columns)
         count = len(numbers)
         names = self.fit.design.categories if count > len(margin.L) else ()
-        labels = _with_categories(margin.labels, names, self.fit.design.response)
+        labels = with_categories(margin.labels, names, self.fit.design.response)
         covariance = coefficient_covariance(self.fit.problem, self.fit.solution)
         return MarginalMeans(
             labels=labels,
@@ -118,7 +118,7 @@ def _mean_offset(design: Design, n: int) -> Floats | None:
     return None if design.offset is None else np.full(n, design.offset.mean())
 
 
-def _with_categories(labels: Labels, names: Sequence[str], response: str) -> Labels:
+def with_categories(labels: Labels, names: Sequence[str], response: str) -> Labels:
     """Each row once a category."""
     if not names:
         return labels

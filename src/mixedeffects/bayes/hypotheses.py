@@ -1,0 +1,259 @@
+"""Posterior probabilities of statements about parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.bayes.diagnostics import ess_mean
+from mixedeffects.bayes.priors import Normal
+from mixedeffects.bayes.quantities import named_draws, prefix_of
+from mixedeffects.bayes.sampled import Sampled
+from mixedeffects.bayes.summaries import summary
+from mixedeffects.data.frames import FrameKind, make_table
+from mixedeffects.errors import FormulaError, ModelError
+from mixedeffects.inference.expressions import equations
+from mixedeffects.inference.wald import check_level
+
+Floats = NDArray[np.float64]
+
+_RELATION = re.compile(r"<=|>=|==|=|<|>|≤|≥")
+# A density is not estimated where fewer than this share of the draws lie beyond.
+LEAST_TAIL = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """``sign``·(row'parameters − value) > 0; an equation where the sign is 0."""
+
+    text: str
+    row: Floats
+    value: float
+    sign: int
+
+
+@dataclass(frozen=True, slots=True)
+class HypothesisTests:
+    """Statements with their posterior probabilities.
+
+    Attributes
+    ----------
+    hypotheses : tuple of str, length r
+    probability : ndarray, shape (r,)
+        Of each statement; of an equation that, if it was as likely as not before the data.
+    odds : ndarray, shape (r,)
+        Posterior odds p/(1 − p); of an equation the Bayes factor for it.
+    """
+
+    hypotheses: tuple[str, ...]
+    probability: Floats
+    odds: Floats
+    columns: dict[str, Any] = field(repr=False)
+    frame: FrameKind = field(repr=False)
+
+    @property
+    def table(self) -> Any:
+        """``hypothesis estimate std_error conf_low conf_high probability mc_error odds``.
+
+        ``estimate`` is that of the left side less the right; ``mc_error`` the Monte Carlo
+        error of the probability.
+        """
+        return make_table(self.columns, self.frame)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"P({text}) = {p:.4g}"
+            for text, p in zip(self.hypotheses, self.probability, strict=True)
+        )
+        return f"<{shown}>"
+
+
+def hypothesis(sampled: Sampled, text: str, component: str, level: float) -> HypothesisTests:
+    """Test statements, separated by commas, about the parameters: see ``Posterior.hypothesis``."""
+    check_level(level)
+    names, draws = parameters(sampled, component)
+    stated = statements(text, names)
+    along = draws.reshape(-1, len(names))
+    found = [_tested(sampled, h, names, draws, along, component) for h in stated]
+    differences = np.column_stack([along @ h.row - h.value for h in stated])
+    told = summary(differences, level)
+    probability, odds, error = (np.array(column) for column in zip(*found, strict=True))
+    columns = {
+        "hypothesis": [h.text for h in stated],
+        **{name: told[name] for name in ("estimate", "std_error", "conf_low", "conf_high")},
+        "probability": probability,
+        "mc_error": error,
+        "odds": odds,
+    }
+    names_of = tuple(h.text for h in stated)
+    return HypothesisTests(names_of, probability, odds, columns, sampled.design.frame)
+
+
+def parameters(sampled: Sampled, component: str) -> tuple[list[str], Floats]:
+    """Names and draws (C, S, p) that statements are about; ``component``'s without its name.
+
+    Raises
+    ------
+    ModelError
+        If the model has no such component.
+    """
+    everything = dict(named_draws(sampled))
+    prefix = prefix_of(component)
+    known = dict.fromkeys([part.name for part in sampled.parts])
+    if sampled.extra_names:
+        known[sampled.family.extra_component] = None
+    if component not in known:
+        listed = ", ".join(map(repr, known))
+        raise ModelError(f"component={component!r} is not one of {listed}.")
+    short = {name.removeprefix(prefix): draws for name, draws in everything.items()}
+    return list(short), np.stack(list(short.values()), axis=-1)
+
+
+def statements(text: str, names: Sequence[str]) -> list[Hypothesis]:
+    """The statements of a text.
+
+    Raises
+    ------
+    FormulaError
+        Where a statement is not one relation between linear functions of known parameters.
+
+    Examples
+    --------
+    >>> [(h.sign, h.value) for h in statements("Days > 5, x = 2*Days", ["x", "Days"])]
+    [(1, 5.0), (0, 0.0)]
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a hypothesis is a text such as 'Days > 5', not {text!r}")
+    return list(_statements(text, names))
+
+
+def _statements(text: str, names: Sequence[str]) -> Iterator[Hypothesis]:
+    for part in _parts(text, names):
+        signs = _RELATION.findall(part)
+        if len(signs) != 1:
+            raise FormulaError(
+                "a hypothesis has one '>', '<' or '=' between its two sides, as 'Days > 5'", text
+            )
+        (relation,) = signs
+        (equation,) = equations(_RELATION.sub("=", part), names)
+        sign = {">": 1, "≥": 1, "<": -1, "≤": -1}.get(relation[0], 0)
+        shown = " ".join(part.split())
+        yield Hypothesis(shown, equation.row, equation.value, sign)
+
+
+def _parts(text: str, names: Sequence[str]) -> list[str]:
+    """Statements between commas, but for those inside of brackets."""
+    parts, depth, last = [], 0, 0
+    for i, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            parts.append(text[last:i])
+            last = i + 1
+    return [*parts, text[last:]]
+
+
+def _tested(
+    sampled: Sampled,
+    stated: Hypothesis,
+    names: Sequence[str],
+    draws: Floats,
+    along: Floats,
+    component: str,
+) -> tuple[float, float, float]:
+    """Probability, odds, and the probability's Monte Carlo error."""
+    values = along @ stated.row - stated.value
+    if stated.sign == 0:
+        factor = _bayes_factor(sampled, stated, names, values, component)
+        return factor / (1.0 + factor), factor, float("nan")
+    holds = stated.sign * values > 0.0
+    p = float(holds.mean())
+    size = float(ess_mean(holds.astype(float).reshape(draws.shape[:2])))
+    with np.errstate(divide="ignore"):
+        odds = float(np.divide(p, 1.0 - p))
+    return p, odds, float(np.sqrt(p * (1.0 - p) / size))
+
+
+def _bayes_factor(
+    sampled: Sampled, stated: Hypothesis, names: Sequence[str], values: Floats, component: str
+) -> float:
+    """Density of zero among the values over that under the prior (Savage and Dickey).
+
+    Dickey (1971), Annals of Mathematical Statistics 42, 204-223.
+
+    Raises
+    ------
+    ModelError
+        If the prior gives that no density, or the draws are too far away to tell one.
+    """
+    from scipy.stats import gaussian_kde
+
+    prior = _prior_density(sampled, stated, names, component)
+    if sampled.prior_only:
+        raise ModelError(
+            f"{stated.text!r}: these draws are of the prior, which no data have moved: the Bayes "
+            "factor is 1. Sample without prior_only."
+        )
+    beyond = min(float(np.mean(values > 0.0)), float(np.mean(values < 0.0)))
+    if beyond < LEAST_TAIL:
+        raise ModelError(
+            f"{stated.text!r}: so few draws lie on one side of it that their density there cannot "
+            "be told, only that it is small. Use an inequality, or compare() models with and "
+            "without the parameter."
+        )
+    return float(gaussian_kde(values)(0.0)[0] / prior)
+
+
+def _prior_density(
+    sampled: Sampled, stated: Hypothesis, names: Sequence[str], component: str
+) -> float:
+    """Density of the equation under the prior."""
+    coefficients = sampled.priors.coefficients
+    prefix = prefix_of(component)
+    row = np.zeros(len(coefficients.names))
+    for name, weight in zip(names, stated.row, strict=True):
+        if weight != 0.0:
+            row[_place(sampled, f"{prefix}{name}", stated)] = weight
+    functions = np.linalg.solve(coefficients.functions.T, row)
+    involved = [i for i in range(len(functions)) if abs(functions[i]) > 1e-12]
+    priors = [coefficients.independent.priors[i] for i in involved]
+    for i, prior in zip(involved, priors, strict=True):
+        if not prior.proper:
+            raise ModelError(
+                f"{stated.text!r}: an equation has a posterior probability only where the prior "
+                f"gives it a density, and that of {coefficients.names[i]!r} is {prior}. Give it a "
+                "prior such as me.priors.Normal(0, scale), or use an inequality."
+            )
+    weights = functions[involved]
+    if all(isinstance(prior, Normal) for prior in priors):
+        mean = sum(w * p.mean for w, p in zip(weights, priors, strict=True))  # type: ignore[attr-defined]
+        sd = float(np.sqrt(sum((w * p.sd) ** 2 for w, p in zip(weights, priors, strict=True))))  # type: ignore[attr-defined]
+        return float(np.exp(Normal(float(mean), sd).log_density(stated.value)))
+    if len(priors) == 1:
+        at = stated.value / weights[0]
+        return float(np.exp(priors[0].log_density(at)) / abs(weights[0]))
+    raise ModelError(
+        f"{stated.text!r}: the prior density of a combination of coefficients is known for normal "
+        "priors only. Give those, or test one coefficient."
+    )
+
+
+def _place(sampled: Sampled, name: str, stated: Hypothesis) -> int:
+    """Of a coefficient among those of all predictors."""
+    place = 0
+    for part in sampled.parts:
+        if part.design is None:
+            continue
+        for own in part.x_names:
+            if f"{prefix_of(part.name)}{own}" == name:
+                return place
+            place += 1
+    raise ModelError(
+        f"{stated.text!r}: {name!r} is no coefficient. A standard deviation or correlation equals "
+        "a number with probability zero, and at the end of its range a density tells nothing: "
+        "use an inequality, or compare() models with and without it."
+    )
