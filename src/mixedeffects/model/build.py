@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mixedeffects import saving
-from mixedeffects.errors import DataError, ModelError
-from mixedeffects.families import AbstractFamily, ZeroInflated
+from mixedeffects.errors import ModelError
+from mixedeffects.families import AbstractFamily
 from mixedeffects.families import build as build_family
 from mixedeffects.fitting.fit import Fit, fit_design
 from mixedeffects.fitting.general_fit import fit_general
 from mixedeffects.fitting.quadrature import EXACT, FINEST
-from mixedeffects.formula.design import build_design
-from mixedeffects.formula.grammar import parse_formula
+from mixedeffects.model.designs import (
+    Asked,
+    design_of,
+    refuse_dispersion,
+    refuse_weights,
+    whole_family,
+)
 from mixedeffects.model.generalized import GeneralizedFit
 from mixedeffects.model.linear import LinearFit
 from mixedeffects.model.mixed_fit import MixedFit
@@ -113,30 +118,15 @@ def fit(
     others = {name: text for name, text in given.items() if text is not None}
     general = bool(others) or kind != build_family("gaussian")
     _refuse(kind, others, reml, residual, quadrature)
-    if general and kind.name == "gaussian" and weights is not None:
-        raise ModelError(
-            "weights= means a residual variance of sigma^2/weight in linear models and a repeated "
-            "row in others, and this Gaussian model could be taken for either: write the first as "
-            "dispersion='~ 1 + offset(-log(w))', for the second repeat the rows."
-        )
+    if general:
+        refuse_weights(kind, weights)
     check_option("on_check", on_check, ("warn", "error", "ignore"))
     _check_switches(reml, progress)
     check_option("missing", missing, ("drop", "error"))
-    known = _known_matrices((formula, *others.values()), data, sys._getframe(1))
-    if known and isinstance(data, Mapping):
-        data = {name: values for name, values in data.items() if name not in known}
-    design = build_design(
-        formula,
-        data,
-        weights=weights,
-        offset=offset,
-        missing=missing,
-        known=known,
-        kind=kind.response_kind,
-        others=others,
-    )
+    asked = Asked(formula, weights, offset, missing, others)
+    design = design_of(asked, data, kind, sys._getframe(1))
     if general:
-        whole = ZeroInflated(kind) if "zero_inflation" in others else kind
+        whole = whole_family(kind, others)
         return GeneralizedFit(
             judged(fit_general(design, whole, start, progress, int(quadrature)), on_check)
         )
@@ -165,11 +155,7 @@ def _refuse(
 ) -> None:
     if residual is not None:
         raise ModelError(f"residual={residual!r} is not available in this version: leave it out.")
-    if "dispersion" in others and not family.has_dispersion:
-        raise ModelError(
-            f"Family {family.name!r} has no dispersion that a formula could describe: leave out "
-            "dispersion=, or choose a family that has one, such as 'nbinom2' or 'betabinomial'."
-        )
+    refuse_dispersion(family, others)
     if reml and (others or family.name != "gaussian" or family.link != "identity"):
         raise ModelError(
             "reml=True is for Gaussian models with one residual variance: leave it out for "
@@ -192,25 +178,3 @@ def _check_switches(reml: Any, progress: Any) -> None:
         raise ModelError(
             f"progress={progress!r} cannot be called: give a function of (evaluations, objective)."
         )
-
-
-def _known_matrices(formulas: Sequence[str], data: Any, caller: Any) -> dict[str, Any] | None:
-    """Relationship matrices that the formula names: entries of a dict, else the caller's."""
-    main, *others = formulas
-    parsed = [parse_formula(main)]
-    parsed += [parse_formula(f"y ~ {str(text).strip().removeprefix('~')}") for text in others]
-    names = {t.argument for p in parsed for t in p.random if t.argument is not None}
-    found = {}
-    for name in names:
-        if isinstance(data, Mapping) and name in data:
-            found[name] = data[name]
-        elif name in caller.f_locals:
-            found[name] = caller.f_locals[name]
-        elif name in caller.f_globals:
-            found[name] = caller.f_globals[name]
-        else:
-            raise DataError(
-                f"The matrix {name!r} of known(..., {name}) was not found: define a variable "
-                f"{name} where fit() is called, or put it into the dict of data."
-            )
-    return found or None
