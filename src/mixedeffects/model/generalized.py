@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mixedeffects.effects.general_residuals import general_residuals
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.model.approximation import ApproximationChecks
@@ -15,6 +17,9 @@ from mixedeffects.model.resampling import Resampling
 from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.general_summary import summarize_general
 from mixedeffects.show.summary import Summary
+
+if TYPE_CHECKING:
+    from mixedeffects.model.plotting import GeneralPlots
 
 
 class GeneralizedFit(
@@ -41,6 +46,13 @@ class GeneralizedFit(
     def link(self) -> str:
         """Name of the conditional predictor's link."""
         return self._fit.family.link
+
+    @property
+    def plot(self) -> GeneralPlots:
+        """Pictures: ``fit.plot()`` for the panel to look at first, ``fit.plot.…`` for each."""
+        from mixedeffects.model.plotting import GeneralPlots
+
+        return GeneralPlots(self)
 
     def __repr__(self) -> str:
         return (

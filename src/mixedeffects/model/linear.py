@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mixedeffects.effects.residuals import residuals
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.model.diagnostics import Diagnostics
@@ -14,6 +16,9 @@ from mixedeffects.model.rows import Rows
 from mixedeffects.model.variance import VarianceTests
 from mixedeffects.show.summary import Summary, summarize
 
+if TYPE_CHECKING:
+    from mixedeffects.model.plotting import LinearPlots
+
 
 class LinearFit(
     MixedFit, Hypotheses, VarianceTests, Intervals, LinearMeans, Rows, Diagnostics, Resampling
@@ -21,6 +26,13 @@ class LinearFit(
     """A fitted linear mixed model, see `MixedFit`."""
 
     _fit: Fit
+
+    @property
+    def plot(self) -> LinearPlots:
+        """Pictures: ``fit.plot()`` for the panel to look at first, ``fit.plot.…`` for each."""
+        from mixedeffects.model.plotting import LinearPlots
+
+        return LinearPlots(self)
 
     def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
         scaled = residuals(self._fit, "scaled")

@@ -1,0 +1,87 @@
+"""``fit.plot()`` and ``fit.plot.…``: what a careful analyst looks at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mixedeffects.errors import ModelError
+from mixedeffects.fitting.fit import Fit
+from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.model.plotting.estimates import EstimatePlots
+from mixedeffects.model.plotting.kinds import GeneralNumbers, LinearNumbers
+from mixedeffects.model.plotting.random import RandomPlots
+from mixedeffects.model.plotting.rows import RowPlots
+from mixedeffects.show.plots.effects import effects_of
+from mixedeffects.show.plots.random_effects import caterpillar
+from mixedeffects.show.plots.style import new_figure, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from mixedeffects.model.generalized import GeneralizedFit
+    from mixedeffects.model.linear import LinearFit
+
+
+class Plots(EstimatePlots, RandomPlots, RowPlots):
+    """Pictures of a fit, each a method; called, the panel to look at first.
+
+    A method returns the Axes that it drew on, or the Figure where there are several. Save one
+    with ``ax.figure.savefig("name.png")``.
+    """
+
+    def __repr__(self) -> str:
+        names = [n for n in dir(self) if not n.startswith("_")]
+        return f"<plots of {self._fit.design.formula!r}: {', '.join(names)}>"
+
+    def __call__(self) -> Figure:
+        """What to look at first: estimates, random effects, and residuals in three ways.
+
+        Returns
+        -------
+        Figure
+            Six axes: fixed effects; the first random effect by level; its normal Q–Q plot;
+            residuals against fitted values; their normal Q–Q plot; their size. Without random
+            effects four.
+
+        Examples
+        --------
+        >>> import mixedeffects as me
+        >>> fit = me.fit("Reaction ~ Days + (Days | Subject)", me.datasets.load("sleepstudy"))
+        >>> len(fit.plot().axes)
+        6
+        """
+        has_random = bool(self._fit.estimates.terms)
+        figure = new_figure(13.0 if has_random else 9.0, 8.0)
+        figure.suptitle(plain(self._fit.design.formula, 120), fontsize="large")
+        axes = figure.subplots(2, 3 if has_random else 2)
+        try:
+            self.fixed_effects(ax=axes[0, 0])
+        except ModelError as without:
+            axes[0, 0].set_axis_off()
+            axes[0, 0].text(0.5, 0.5, plain(without, 80), ha="center", wrap=True)
+        if has_random:
+            effect = effects_of(self._fit)[0]
+            caterpillar(axes[0, 1], effect, np.argsort(effect.modes, kind="stable"), 0.95)
+            self._random_qq(effect, axes[0, 2])
+        self.residuals(ax=axes[1, 0])
+        self.qq(ax=axes[1, 1])
+        self.scale_location(ax=axes[1, 2] if has_random else axes[0, 1])
+        return figure
+
+
+class LinearPlots(Plots, LinearNumbers):
+    """Pictures of a linear fit."""
+
+    def __init__(self, face: LinearFit) -> None:
+        self._face = face
+        self._fit: Fit = face._fit
+
+
+class GeneralPlots(Plots, GeneralNumbers):
+    """Pictures of a generalized fit."""
+
+    def __init__(self, face: GeneralizedFit) -> None:
+        self._face = face
+        self._fit: GeneralFit = face._fit
