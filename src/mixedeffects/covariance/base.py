@@ -82,6 +82,10 @@ class AbstractCovariance(ABC):
         """How many elements of θ, from the first, are standard deviations; 0 for a free T."""
         return 0
 
+    def least_deviation(self, theta: Array) -> float:
+        """The smallest relative standard deviation of any combination of the columns."""
+        return float(np.linalg.svd(self.factor(theta), compute_uv=False)[-1])
+
     @property
     def lower(self) -> Array:
         """Bounds (m,) that θ must not cross, for the structures that leave their kind there."""

@@ -90,6 +90,14 @@ class AbstractSpatial(AbstractDecay):
     def start_angles(self) -> Array:
         return np.ones(len(self.angle_names))
 
+    def least_deviation(self, theta: Array) -> float:
+        """About that of a difference between two effects.
+
+        Other combinations, of neighbours or of what is smooth, hardly vary though nothing is
+        singular.
+        """
+        return float(np.abs(theta[0]) * np.min(np.abs(theta[1:]), initial=1.0))
+
     def correlation_root(self, angles: tuple[Jet, ...]) -> Jet:
         """R = [1 0; c τF], with c the first column and τ²FF' what it leaves of the others.
 

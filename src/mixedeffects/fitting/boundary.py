@@ -37,8 +37,9 @@ class ZeroVariance:
 
 def least_deviation(problem: AbstractProblem, theta: Floats) -> float:
     """The smallest standard deviation of any combination of a term's effects, in units of σ."""
-    factors = [t.covariance.factor(theta[t.parameters]) for t in problem.terms]
-    return min((float(np.linalg.svd(T, compute_uv=False)[-1]) for T in factors), default=np.inf)
+    return min(
+        (t.covariance.least_deviation(theta[t.parameters]) for t in problem.terms), default=np.inf
+    )
 
 
 def zero_variances(objective: AbstractObjective, theta: Floats) -> tuple[ZeroVariance, ...]:

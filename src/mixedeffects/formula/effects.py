@@ -239,12 +239,16 @@ def _check_distinct(
             shared = [name for name in design.names if name in earlier.names]
             if shared:
                 raise FormulaError(
-                    f"{', '.join(shared)} varies by {design.group!r} in two terms,"
+                    f"{_few(shared)} varies by {design.group!r} in two terms,"
                     f" {earlier.label!r} and {design.label!r}: their variances cannot be told"
                     " apart. Leave one out (a slope without its intercept is (0 + x | group))",
                     text,
                     term.position,
                 )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) < 5 else f"{names[0]}, ..., {names[-1]}"
 
 
 def _same_kind(term: RandomTerm, other: RandomTerm) -> bool:

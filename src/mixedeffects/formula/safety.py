@@ -95,6 +95,7 @@ _WAYS_OUT = {
     "ifelse": "make a column of it in the data first",
     "interaction": "interactions are written a:b",
     "as.numeric": "make the column numeric in the data first",
+    "numFactor": "write the coordinates themselves: exp(0 + px + py | group)",
     "Q": "odd names go in backticks: `a name`",
 }
 

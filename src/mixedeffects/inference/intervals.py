@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.covariance import AbstractSpatial
 from mixedeffects.errors import ConvergenceWarning, MixedEffectsWarning
 from mixedeffects.fitting.boundary import SINGULAR
 from mixedeffects.fitting.fit import Fit
@@ -134,6 +135,8 @@ def _variance(
     if parameter.kind == "corr":
         if not 1.0 - value**2 > SINGULAR**2:
             return float("nan"), float("nan")
+        if isinstance(fit.problem.terms[parameter.number].covariance, AbstractSpatial):
+            return _spatial(value, slopes, z, known.covariance)
         slopes = slopes / (1.0 - value**2)
         half = z * np.sqrt(slopes @ known.covariance @ slopes)
         centre = np.arctanh(value)
@@ -143,6 +146,18 @@ def _variance(
     slopes = slopes + known.common
     half = z * np.sqrt(slopes @ known.covariance @ slopes + known.residual)
     return float(value * np.exp(-half)), float(value * np.exp(half))
+
+
+def _spatial(
+    correlation: float, slopes: Floats, z: float, covariance: Floats
+) -> tuple[float, float]:
+    """Limits of a correlation between 0 and 1, as those of the logarithm of its range."""
+    if not correlation > 0.0:
+        return float("nan"), float("nan")
+    lost = -np.log(correlation)
+    slopes = slopes / (correlation * lost)
+    factor = np.exp(z * np.sqrt(slopes @ covariance @ slopes))
+    return float(np.exp(-lost * factor)), float(np.exp(-lost / factor))
 
 
 def _dispersion(fit: GeneralFit, z: float) -> tuple[float, float]:
