@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from mixedeffects.bayes.coefficient_priors import (
     predictor_columns,
 )
 from mixedeffects.bayes.coordinates import AbstractTermCoordinates, term_coordinates
+from mixedeffects.bayes.improper import check_posterior
 from mixedeffects.bayes.independent import Independent, PositiveIndependent
 from mixedeffects.bayes.prior_addresses import Assigned, PriorParameter, Range, assign
 from mixedeffects.bayes.prior_defaults import (
@@ -58,6 +59,8 @@ class PriorModel:
         Of the coefficients of all linear predictors that have a design, one after the other.
     terms : tuple of AbstractTermCoordinates
         Of each random term: those of the conditional predictor, then of the others.
+    deviation_names : tuple of tuple of str
+        Of each term's standard deviations.
     sigma : SigmaPrior or None
         Of the one dispersion of all rows; None without dispersion or with a formula of it.
     extras : ExtrasPrior
@@ -70,6 +73,7 @@ class PriorModel:
 
     coefficients: CoefficientPriors
     terms: tuple[AbstractTermCoordinates, ...]
+    deviation_names: tuple[tuple[str, ...], ...]
     sigma: SigmaPrior | None
     extras: ExtrasPrior
     assigned: tuple[Assigned, ...] = field(repr=False)
@@ -146,7 +150,9 @@ def build_priors(
     predictors = predictor_columns(design, family)
     model = _Model(design, family, response, extras, predictors)
     assigned = assign(_parameters(model), priors)
-    return _assembled(model, assigned)
+    found = _assembled(model, assigned)
+    check_posterior(design, family, response, found)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +294,14 @@ def _assembled(model: _Model, assigned: Sequence[Assigned]) -> PriorModel:
         ),
         independent=Independent([a.prior for a in own]),
     )
-    terms = tuple(_coordinates(covariance, left) for _, _, covariance in model.terms)
+    terms = [_coordinates(covariance, left) for _, _, covariance in model.terms]
     sigma = None
     if model.has_sigma:
         sigma = SigmaPrior(next(left).prior, dispersion_power(model.family))
     return PriorModel(
         coefficients=coefficients,
-        terms=terms,
+        terms=tuple(coordinates for coordinates, _ in terms),
+        deviation_names=tuple(names for _, names in terms),
         sigma=sigma,
         extras=_extras(model, list(left), len(own)),
         assigned=tuple(assigned),
@@ -302,12 +309,16 @@ def _assembled(model: _Model, assigned: Sequence[Assigned]) -> PriorModel:
     )
 
 
-def _coordinates(covariance: AbstractCovariance, left: Any) -> AbstractTermCoordinates:
-    """Those of the next term among the priors left."""
-    n = covariance.n_deviations or covariance.n_columns
-    deviations = PositiveIndependent([next(left).prior for _ in range(n)])
+def _coordinates(
+    covariance: AbstractCovariance, left: Iterator[Assigned]
+) -> tuple[AbstractTermCoordinates, tuple[str, ...]]:
+    """Those of the next term among the priors left, and the names of its deviations."""
+    own = [next(left) for _ in range(covariance.n_deviations or covariance.n_columns)]
     correlation = next(left).prior if _correlated(covariance) else LKJ(1)
-    return term_coordinates(covariance, deviations, correlation)
+    assert isinstance(correlation, LKJ)
+    deviations = PositiveIndependent([a.prior for a in own])
+    names = tuple(a.parameter.name for a in own)
+    return term_coordinates(covariance, deviations, correlation), names
 
 
 def _extras(model: _Model, own: Sequence[Assigned], n_coefficients: int) -> ExtrasPrior:

@@ -1,0 +1,282 @@
+"""Flat priors that leave no posterior, refused with the reason.
+
+A flat prior is none: where the likelihood does not fall fast enough towards the end of a
+parameter's range, its integral is infinite, although a sampler returns numbers. Of a standard
+deviation τ, the likelihood of groups falls like τ^−r, r the number of independent comparisons
+between levels that flat coefficients leave, and r must be more than the number of deviations
+that grow (Gelman 2006, Bayesian Analysis 1, 515-534; Hobert and Casella 1996, JASA 91,
+1461-1473).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mixedeffects.bayes.priors import AbstractPrior, Flat
+from mixedeffects.errors import ModelError
+from mixedeffects.families import AbstractFamily, Response, ZeroInflated
+from mixedeffects.fitting.separation import LARGEST_PROGRAM, separates_rows
+from mixedeffects.formula.design import Design
+from mixedeffects.formula.effects import RandomDesign
+
+if TYPE_CHECKING:
+    from mixedeffects.bayes.prior_model import PriorModel
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Families that become a simpler one, whose likelihood is not zero, at an end of the dispersion
+# predictor; and whether the reported dispersion is infinite there.
+SIMPLER = {
+    "nbinom2": ("Poisson", 1),
+    "truncated_nbinom2": ("truncated Poisson", 1),
+    "betabinomial": ("binomial", 1),
+    "compois": ("geometric", 1),
+    "nbinom1": ("Poisson", -1),
+    "truncated_nbinom1": ("truncated Poisson", -1),
+}
+WAY_OUT = "Leave it out for the default, or give a prior that is a distribution."
+
+
+def check_posterior(
+    design: Design, family: AbstractFamily, response: Response, priors: PriorModel
+) -> None:
+    """Refuse flat priors of which the data bound no parameter.
+
+    Raises
+    ------
+    ModelError
+        With the parameter, the reason and the way out.
+    """
+    if not any(isinstance(own.prior, Flat) for own in priors.assigned):
+        return
+    flat = _FlatModel(design, family, response, priors)
+    _check_coefficients(flat)
+    _check_deviations(flat)
+    _check_sigma(flat)
+    _check_extras(flat)
+
+
+@dataclass(frozen=True, slots=True)
+class _FlatModel:
+    """A model with flat priors."""
+
+    design: Design
+    family: AbstractFamily
+    response: Response
+    priors: PriorModel
+
+    @property
+    def base(self) -> AbstractFamily:
+        return self.family.base if isinstance(self.family, ZeroInflated) else self.family
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether zeros may come from two sources."""
+        return isinstance(self.family, ZeroInflated) and self.base.zero_mass
+
+    def directions(self, number: int) -> tuple[Floats, list[str]]:
+        """A basis (n, d) of how the rows of a predictor move with its flat coefficients, and
+        those."""
+        own = self.priors.coefficients
+        predictor = own.predictors[number]
+        flat = _places(own.independent.priors)
+        places = [i for i in flat if predictor.first <= i < predictor.coefficients.stop]
+        # the inverse of A, see CoefficientPriors
+        inverse = 2.0 * np.eye(len(own.names)) - own.functions
+        moved = predictor.X @ inverse[predictor.coefficients][:, places]
+        basis = np.linalg.qr(moved)[0] if places else moved
+        return np.sqrt(len(moved)) * basis, [own.names[i] for i in places]
+
+
+def _places(priors: Sequence[AbstractPrior]) -> list[int]:
+    return [i for i, prior in enumerate(priors) if isinstance(prior, Flat)]
+
+
+def _refuse(names: Sequence[str], why: str) -> ModelError:
+    listed = ", ".join(map(repr, names))
+    return ModelError(f"A flat prior of {listed} leaves no posterior: {why} {WAY_OUT}")
+
+
+# -- coefficients --------------------------------------------------------------------------
+
+
+def _check_coefficients(model: _FlatModel) -> None:
+    for number, predictor in enumerate(model.priors.coefficients.predictors):
+        rows, names = model.directions(number)
+        if not names:
+            continue
+        if predictor.name == "dispersion" and model.family.name in SIMPLER:
+            limit, _ = SIMPLER[model.family.name]
+            if _has_ray(rows):
+                raise _refuse(names, f"at its end the family is {limit}, which the data allow.")
+        elif predictor.name == "zero_inflation" and model.is_mixture:
+            if _has_ray(-rows[model.response.y != 0]):
+                raise _refuse(names, "the data allow a model without extra zeros.")
+        elif predictor.name != "dispersion":
+            place = model.family.predictors().index(predictor.name)
+            if separates_rows(model.family, model.response, place, rows):
+                raise _refuse(
+                    names,
+                    "they separate the response, and the likelihood does not fall as they go to "
+                    "infinity.",
+                )
+
+
+def _has_ray(rows: Floats) -> bool:
+    """Whether some direction moves no row (n, d) down, or none at all."""
+    from scipy.optimize import linprog
+
+    rows = np.unique(np.round(rows, 6), axis=0)
+    if len(rows) > LARGEST_PROGRAM:
+        return False
+    if len(rows) < rows.shape[1] or np.linalg.matrix_rank(rows) < rows.shape[1]:
+        return True
+    bounds = [(-1.0, 1.0)] * rows.shape[1]
+    found = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=bounds)
+    return bool(found.status == 0 and -found.fun > 1e-6)
+
+
+# -- standard deviations -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _FlatDeviation:
+    """A standard deviation with a flat prior: its name, the columns (n, m) that it scales, and
+    the codes of their levels (n,)."""
+
+    name: str
+    columns: Floats
+    codes: NDArray[np.int32]
+
+
+def _check_deviations(model: _FlatModel) -> None:
+    found = _flat_deviations(model)
+    if not found:
+        return
+    flat = model.directions(0)[0]
+    sets = [[own] for own in found] + ([found] if len(found) > 1 else [])
+    for together in sets:
+        comparisons = _comparisons(model, together, flat)
+        if comparisons > len(together):
+            continue
+        several = len(together) > 1
+        beside = f", beside {flat.shape[1]} flat coefficients" if flat.shape[1] else ""
+        raise _refuse(
+            [own.name for own in together],
+            f"the data have {comparisons} independent comparisons between levels{beside}, and "
+            f"need {len(together) + 1} for the likelihood to fall fast enough as "
+            f"{'they grow' if several else 'it grows'}.",
+        )
+
+
+def _flat_deviations(model: _FlatModel) -> list[_FlatDeviation]:
+    terms = [
+        (predictor.name, term)
+        for predictor in model.priors.coefficients.predictors
+        for term in _terms(model.design, predictor.name)
+    ]
+    found = []
+    for (component, term), own, names in zip(
+        terms, model.priors.terms, model.priors.deviation_names, strict=True
+    ):
+        for i in _places(own.deviations.priors):
+            if component != "conditional":
+                raise _refuse(
+                    [names[i]], f"effects on the {component} are bounded on neither side."
+                )
+            columns = term.values if len(names) == 1 else term.values[:, i : i + 1]
+            found.append(_FlatDeviation(names[i], columns, term.codes))
+    return found
+
+
+def _terms(design: Design, component: str) -> tuple[RandomDesign, ...]:
+    return (design if component == "conditional" else design.others[component]).random
+
+
+def _comparisons(model: _FlatModel, deviations: Sequence[_FlatDeviation], flat: Floats) -> int:
+    """The rank that the columns of levels add to that of flat coefficients, among the levels
+    whose effects the rows bound on both sides."""
+    below, above = _bounds(model)
+    columns, bounded = [], np.zeros(len(below), bool)
+    for own in deviations:
+        for values in own.columns.T:
+            up = np.where(values > 0, above, below) & (values != 0)
+            down = np.where(values > 0, below, above) & (values != 0)
+            n = int(own.codes.max()) + 1
+            both = (np.bincount(own.codes, up, n) > 0) & (np.bincount(own.codes, down, n) > 0)
+            columns += [(values, own.codes, level) for level in np.flatnonzero(both)]
+            bounded |= both[own.codes]
+    # enough whatever flat coefficients take
+    if len(columns) - flat.shape[1] > len(deviations):
+        return len(columns) - int(flat.shape[1])
+    indicators = [np.where(codes == level, values, 0.0) for values, codes, level in columns]
+    X = flat[bounded]
+    whole = np.column_stack([X, *(z[bounded] for z in indicators)])
+    return _rank(whole) - _rank(X)
+
+
+def _rank(matrix: Floats) -> int:
+    if not matrix.size:
+        return 0
+    sizes = np.sqrt((matrix**2).sum(axis=0))
+    return int(np.linalg.matrix_rank(matrix / np.where(sizes > 0.0, sizes, 1.0)))
+
+
+def _bounds(model: _FlatModel) -> tuple[Mask, Mask]:
+    """Which rows (n,) keep their predictor from going to −∞, and to +∞."""
+    y, trials, name = model.response.y, model.response.trials, model.base.name
+    everywhere = np.ones(len(y), bool)
+    if trials is not None:
+        return y > 0, y < trials
+    if model.family.has_thresholds:
+        return y > 0, y < y.max()
+    if name == "ordbeta":
+        return y > 0, y < 1
+    if name.startswith("truncated"):
+        return y > 1, y > 0
+    if model.is_mixture:
+        return y > 0, y > 0
+    if isinstance(model.family, ZeroInflated):
+        return y != 0, y != 0
+    return (y > 0, everywhere) if model.base.zero_mass else (everywhere, everywhere)
+
+
+# -- what all rows share -------------------------------------------------------------------
+
+
+def _check_sigma(model: _FlatModel) -> None:
+    sigma = model.priors.sigma
+    if sigma is None or not isinstance(sigma.prior, Flat):
+        return
+    limit, end = SIMPLER.get(model.family.name, ("", 0))
+    if end > 0:
+        raise _refuse(["sigma"], f"as it grows the family is {limit}, which the data allow.")
+    telling = (
+        int(np.count_nonzero(model.response.y)) if model.base.zero_mass else len(model.design.y)
+    )
+    flat = model.directions(0)[0].shape[1]
+    if telling - flat < 2:
+        raise _refuse(
+            ["sigma"],
+            f"{telling} rows beside {flat} flat coefficients are too few for the likelihood to "
+            "fall as it grows.",
+        )
+
+
+def _check_extras(model: _FlatModel) -> None:
+    y, extras = model.response.y, model.priors.extras
+    for i in _places(extras.independent.priors):
+        name = extras.names[i]
+        if model.base.name == "student_t":
+            raise _refuse([name], "as it grows the family is Gaussian, which the data allow.")
+        ends = {0: bool((y == 0).any()), 1: bool((y == 1).any())}
+        if model.base.name == "ordbeta" and not ends[i]:
+            raise _refuse(
+                [name], f"the response is never {i}, which leaves the cutpoint unbounded."
+            )
