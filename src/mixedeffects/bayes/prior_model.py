@@ -85,18 +85,19 @@ class PriorModel:
         Columns ``parameter prior source``; a prior marked "at the means" is that of the
         predictor where all columns have their means.
         """
+        return make_table(self.columns(), self.frame)
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of the table."""
         means = self._at_means()
-        return make_table(
-            {
-                "parameter": [own.parameter.name for own in self.assigned],
-                "prior": [
-                    str(own.prior) + (" at the means" if own.parameter.name in means else "")
-                    for own in self.assigned
-                ],
-                "source": [own.source for own in self.assigned],
-            },
-            self.frame,
-        )
+        return {
+            "parameter": [own.parameter.name for own in self.assigned],
+            "prior": [
+                str(own.prior) + (" at the means" if own.parameter.name in means else "")
+                for own in self.assigned
+            ],
+            "source": [own.source for own in self.assigned],
+        }
 
     def _at_means(self) -> set[str]:
         """Parameters whose prior is of the predictor at the means of the columns."""
