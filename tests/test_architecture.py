@@ -27,6 +27,7 @@ ORDER = (
     "show",
     "saving",
     "model",
+    "sklearn",
     "cli",
 )
 HEAVY = (

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixedeffects import covariance, errors, families
+    from mixedeffects import covariance, errors, families, sklearn
     from mixedeffects.bayes import priors
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load, power
@@ -42,6 +42,7 @@ _HOMES = {
     "covariance": ("mixedeffects.covariance", None),
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),
+    "sklearn": ("mixedeffects.sklearn", None),
     "families": ("mixedeffects.families", None),
     "priors": ("mixedeffects.bayes.priors", None),
 }
