@@ -42,4 +42,8 @@ cdef class Collapsed:
         self, double variance, const double* beta, double* by_beta
     ) noexcept nogil
     cdef double value(self, double log_sigma, double variance) noexcept nogil
+    cdef bint same(self, const double[:, ::1] T, const double[::1] log_sigma,
+                   const double[:, ::1] beta, int64_t d) noexcept nogil
+    cdef double value_at(self, const double[:, ::1] T, const double[::1] log_sigma,
+                         const double[:, ::1] beta, int64_t d) noexcept nogil
     cdef void draw_at(self, double sigma, double* noise, double* b) noexcept nogil

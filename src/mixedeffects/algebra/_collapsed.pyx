@@ -10,7 +10,7 @@ import numpy as np
 
 from libc.math cimport INFINITY, exp, isfinite
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 from mixedeffects.algebra._kernels cimport BlockFactor, doubles
 
 
@@ -214,18 +214,39 @@ cdef class Collapsed:
         ``T`` (D, Σk²), ``log_sigma`` (D,), ``beta`` (D, P) given or (D, 0).  ``noise``
         (D, q + p) standard normal on entry; on return its last p columns are β.  ``b`` (D, q)
         and ``values`` (D,) are filled; where a system cannot be factored the value is infinite
-        and the row is not touched.
+        and the row is not touched.  Rows that are equal to the one before share its factor.
         """
         cdef int64_t d
-        cdef double variance
         with nogil:
             for d in range(T.shape[0]):
-                variance = exp(2.0 * log_sigma[d])
-                if self.factor_at(&T[d, 0], variance, &beta[d, 0] if self.n_held else NULL):
-                    values[d] = INFINITY
-                    continue
-                values[d] = self.value(log_sigma[d], variance)
-                self.draw_at(exp(log_sigma[d]), &noise[d, 0], &b[d, 0])
+                if d and self.same(T, log_sigma, beta, d):
+                    values[d] = values[d - 1]
+                else:
+                    values[d] = self.value_at(T, log_sigma, beta, d)
+                if isfinite(values[d]):
+                    self.draw_at(exp(log_sigma[d]), &noise[d, 0], &b[d, 0])
+
+    def values(self, const double[:, ::1] T, const double[::1] log_sigma,
+               const double[:, ::1] beta, double[::1] values):
+        """Fill −2 log p(y) of D rows alone."""
+        cdef int64_t d
+        with nogil:
+            for d in range(T.shape[0]):
+                values[d] = self.value_at(T, log_sigma, beta, d)
+
+    cdef bint same(self, const double[:, ::1] T, const double[::1] log_sigma,
+                   const double[:, ::1] beta, int64_t d) noexcept nogil:
+        return (log_sigma[d] == log_sigma[d - 1]
+                and memcmp(&T[d, 0], &T[d - 1, 0], self.n_given * sizeof(double)) == 0
+                and (self.n_held == 0 or memcmp(
+                    &beta[d, 0], &beta[d - 1, 0], self.n_held * sizeof(double)) == 0))
+
+    cdef double value_at(self, const double[:, ::1] T, const double[::1] log_sigma,
+                         const double[:, ::1] beta, int64_t d) noexcept nogil:
+        cdef double variance = exp(2.0 * log_sigma[d])
+        if self.factor_at(&T[d, 0], variance, &beta[d, 0] if self.n_held else NULL):
+            return INFINITY
+        return self.value(log_sigma[d], variance)
 
     cdef double value(self, double log_sigma, double variance) noexcept nogil:
         """−2 log p(y) without its constants, of the system factored last."""

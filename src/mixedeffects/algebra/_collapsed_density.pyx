@@ -99,9 +99,12 @@ cdef class CollapsedDensity(Collapsed):
             value = self.density(&z[0], &by_z[0])
         return value, gradient
 
-    def roots(self, const double[:, ::1] x, double[:, ::1] roots):
-        """Fill Λ (D, Σk²) of the terms at x (D, d), the blocks one after the other."""
-        cdef int64_t n
+    def roots(self, const double[:, ::1] x, double[:, ::1] roots, double[::1] priors):
+        """Fill Λ (D, Σk²) of the terms at x (D, d), the blocks one after the other.
+
+        And the log-density ``priors`` (D,) of x before any data, without its constant.
+        """
+        cdef int64_t n, last = self.dimension - 1
         cdef int t, k
         with nogil:
             for n in range(x.shape[0]):
@@ -111,6 +114,9 @@ cdef class CollapsedDensity(Collapsed):
                     self.set_root(&self.covariance[t])
                     memcpy(&roots[n, self.covariance[t].at], self.covariance[t].root,
                            k * k * sizeof(double))
+                priors[n] = positive_prior(self.sigma, self.x[last], &self.by_x[last])
+                for t in range(self.n_terms):
+                    priors[n] += self.prior_of(&self.covariance[t])
 
     cdef double density(self, const double* z, double* by_z) noexcept nogil:
         cdef int64_t i, j, d = self.dimension

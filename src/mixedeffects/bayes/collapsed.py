@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +58,7 @@ class CollapsedPosterior:
     @property
     def at_sigma(self) -> int:
         """Place of log σ."""
-        return self.places[-1].stop
+        return int(self.places[-1].stop)
 
     @property
     def n_held(self) -> int:
@@ -92,8 +92,10 @@ class CollapsedPosterior:
         """R and t of exp(−½|Rβ − t|²) for the coefficients of the standardized columns."""
         problem, found = self.problem, self.priors.coefficients.gaussian_root
         assert found is not None
-        root = np.linalg.solve(problem.basis.map.T, found[0].T).T if found[0].size else found[0]
-        return problem.scale * root, found[1] - root @ problem.least_squares
+        root, target = found
+        if root.size:
+            root = cast(Floats, np.linalg.solve(problem.basis.map.T, root.T).T)
+        return problem.scale * root, target - root @ problem.least_squares
 
     @cached_property
     def constant(self) -> float:
@@ -128,8 +130,9 @@ class CollapsedPosterior:
 
     def beta(self, x: Floats) -> Floats:
         """The coefficients (D, P) of the user's columns that are coordinates of x (D, d)."""
-        own = x[:, self.at_sigma + 1 :]
-        problem = self.problem
+        own, problem = x[:, self.at_sigma + 1 :], self.problem
+        if not self.n_held:
+            return own
         return problem.basis.original((problem.least_squares + problem.scale * own).T).T
 
     def roots(self, x: Floats) -> list[Floats]:
