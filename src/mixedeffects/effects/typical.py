@@ -137,6 +137,12 @@ def _level(column: Column) -> Any:
     return value if column.levels is None else column.levels[value]
 
 
+def _varies_within(design: Design, name: str, codes: NDArray[np.int32]) -> bool:
+    values = design.columns[name].values[design.rows]
+    _, first = np.unique(codes, return_index=True)
+    return bool((values != values[first][codes]).any())
+
+
 def default_covariate(design: Design, group: str) -> str:
     """What a group's slopes are of; else the first covariate, or factor, of the fixed part.
 
@@ -146,10 +152,12 @@ def default_covariate(design: Design, group: str) -> str:
         If there is none.
     """
     own = [spec.effects.columns for spec in design.spec.random if spec.grouping.name == group]
-    random = [name for columns in own for name in columns]
+    random = sorted((n for names in own for n in names), key=lambda n: is_factor(design, n))
     factors, covariates = variables([design])
-    ordered = sorted(random, key=lambda name: is_factor(design, name))
-    for name in (*ordered, *covariates, *factors):
+    candidates = list(dict.fromkeys((*random, *covariates, *factors)))
+    codes = next(r.codes for r in design.random if r.group == group)
+    varying = [name for name in candidates if _varies_within(design, name, codes)]
+    for name in (*varying, *candidates):
         return name
     raise ModelError(
         f"The model {design.formula!r} has no covariate against which the rows of {group!r} could"

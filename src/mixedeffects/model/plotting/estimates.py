@@ -197,6 +197,11 @@ class EstimatePlots(PlotNumbers):
                 "Each category has a curve of its own, so that there is no by=: hold the variable"
                 f" at one of its values with at={{{by!r}: ...}}, one plot each."
             )
+        if interval == "prediction" and design.trials is not None:
+            raise ModelError(
+                "How a new proportion varies depends on its trials, which differ: draw"
+                " interval='confidence' of its mean, or tabulate fit.predict(..., trials=)."
+            )
         chosen = default_values(design, x, by, at)
         typical = typical_row(design, design.rows)
         columns, values = crossed_rows(design, chosen, typical)

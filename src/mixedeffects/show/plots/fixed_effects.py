@@ -30,8 +30,9 @@ def fixed_effects(
     scale: str,
     ax: Axes | None,
 ) -> Axes:
-    """Rows of a table of coefficients, the first above; intercepts where asked for by name.
+    """Rows of a table of coefficients, the first above.
 
+    Intercepts, thresholds and parameters of a shape where they are asked for by name.
     ``scale``, what the coefficients are of.
     """
     names = coefficient_names(table)
@@ -45,12 +46,15 @@ def fixed_effects(
     interval_rows(ax, np.arange(len(rows), dtype=float), estimate, low, high)
     zero_line(ax, vertical=True)
     row_labels(ax, [names[i] for i in below])
-    caption = f"{counted(len(rows), 'coefficient')}; bars: {percent(level)} intervals"
+    caption = f"{counted(len(rows), 'coefficient')}; {percent(level)} intervals"
     if unknown := without(low, high):
         caption += f" ({unknown} without)"
     if left_out:
-        caption += f"; {' and '.join(left_out)} left out"
-    dress(ax, "Fixed effects", caption, x=f"Estimate ({scale})", grid="x")
+        few = " and ".join(left_out) if len(left_out) < 3 else f"{len(left_out)} others"
+        caption += f"; {few} left out"
+    several = len({_component(names[i]) for i in rows}) > 1
+    of = "each on its predictor's scale" if several else scale
+    dress(ax, "Fixed effects", caption, x=f"Estimate ({of})", grid="x")
     return ax
 
 
@@ -64,12 +68,19 @@ def coefficient_names(table: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _component(name: str) -> str:
+    return name.partition(": ")[0] if ": " in name else "conditional"
+
+
 def _chosen(names: Sequence[str], terms: str | Sequence[str] | None) -> tuple[list[int], list[str]]:
     """Positions shown, and names of intercepts that are not."""
     if not names:
         raise ModelError("The model has no fixed effects to draw.")
     if terms is None:
-        constant = [name.split(": ")[-1] == "Intercept" for name in names]
+        constant = [
+            name.split(": ")[-1] == "Intercept" or _component(name) in ("threshold", "shape")
+            for name in names
+        ]
         shown = [i for i, one in enumerate(constant) if not one]
         if not shown:
             return list(range(len(names))), []

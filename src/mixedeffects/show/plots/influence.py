@@ -18,6 +18,7 @@ from mixedeffects.show.plots.style import (
     plain,
     row_labels,
     rows_height,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def influence(found: Influence, ax: Axes | None) -> Axes:
         ax.hlines(rows, 0.0, distance[order], color=BLUE, linewidth=1.4, gid="stems")
         ax.plot(distance[order], rows, "o", color=BLUE, markersize=5.0, gid="points")
         row_labels(ax, [labels[i] for i in order])
-        ax.set_xlim(left=0.0)
+        if len(order):
+            ax.set_xlim(left=0.0)
+        else:
+            say(ax, f"No estimate without a single one. {found.reasons[0]}")
         axes = {"x": "Cook's distance", "y": found.group or "Row", "grid": "x"}
     else:
         ax = new_axes(ax)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.show.plots.style import BLUE
+from mixedeffects.show.plots.style import BLACK, BLUE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +28,14 @@ def interval_rows(
 ) -> None:
     """Points at the estimates and bars from low to high, (r,) each; bars alone where known."""
     many = len(rows) > 150
+    faint = float(np.clip(175.0 / max(len(rows), 1), 0.05, 0.35))
     ax.hlines(
         rows,
         low,
         high,
         color=color,
         linewidth=0.7 if many else 1.6,
-        alpha=0.35 if many else 0.9,
+        alpha=faint if many else 0.9,
         rasterized=len(rows) > 1500,
         gid="intervals",
     )
@@ -42,7 +43,7 @@ def interval_rows(
         estimate,
         rows,
         marker,
-        color=color,
+        color=BLACK if many else color,
         markersize=float(np.clip(26.0 / np.sqrt(max(len(rows), 1)), 1.6, 6.0)),
         linestyle="none",
         label=label,

@@ -47,7 +47,7 @@ def means(found: MarginalMeans, name: str, ax: Axes | None) -> Axes:
         _rows(ax, rows, own, columns, families)
         dress(ax, title, caption, x=name, y=", ".join(own), grid="x")
     if len(families) > 1:
-        style.legend(ax, ", ".join(apart), loc="best")
+        style.legend(ax, ", ".join(apart))
     return ax
 
 

@@ -85,8 +85,8 @@ def predictions(found: Predictions, ax: Axes | None) -> Axes:
         options = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if tilted else {}
         ax.set_xticks(range(len(names)), names, **options)  # type: ignore[arg-type]
         ax.set_xlim(-0.6, len(names) - 0.4)
-    if found.by is not None:
-        legend(ax, found.by)
+    if len(found.curves) > 1:
+        legend(ax, found.by or "category")
     caption = "population, random effects at zero"
     if found.interval is not None:
         caption += f"; {percent(found.level)} {found.interval} intervals"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.normality import normal_quantiles
-from mixedeffects.show.plots.style import FAINT, GREY, counted, dress, new_axes, scatter
+from mixedeffects.show.plots.style import FAINT, GREY, counted, dress, new_axes, say, scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,9 @@ def qq(sample: Floats, title: str, name: str, noun: str, ax: Axes | None, remark
     ax = new_axes(ax, width=5.2, height=4.8)
     ordered = np.sort(sample[np.isfinite(sample)])
     theoretical = normal_quantiles(ordered)
-    if len(ordered):
+    if not len(ordered):
+        say(ax, "Nothing varies here: the variance is estimated as zero.")
+    else:
         at, low, high = band(len(ordered))
         ax.fill_between(at, low, high, color=FAINT, alpha=0.5, linewidth=0.0, gid="band")
         ends = np.array([theoretical[0], theoretical[-1]])

@@ -40,7 +40,7 @@ def random_effects(effects: Sequence[Effect], level: float, ax: Axes | None) -> 
     places = by_place(effects)
     heights = [rows_height(len(own[0].levels)) for own in places.values()]
     widest = max(map(len, places.values()))
-    figure = new_figure(min(1.4 + 3.4 * widest, 14.0), min(sum(heights), 22.0))
+    figure = new_figure(min(2.2 + 3.4 * widest, 14.0), min(sum(heights), 22.0))
     parts = figure.subfigures(len(places), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, own in zip(parts, places.values(), strict=True):
         # those of a group share its rows, in the order of the first
@@ -63,8 +63,7 @@ def caterpillar(ax: Axes, effect: Effect, order: Integers, level: float) -> None
     dress(
         ax,
         f"{effect.term} by {effect.place}",
-        f"{counted(len(order), 'level')}; bars: {percent(level)} conditional intervals, given the"
-        " parameters",
+        f"{counted(len(order), 'level')}; {percent(level)} conditional intervals",
         x="Deviation from the population",
         y=effect.group,
         grid="x",

@@ -61,7 +61,13 @@ def residuals_against_fitted(cloud: ResidualCloud, ax: Axes | None) -> Axes:
     if known.unit:
         _named(ax, known)
     gone = len(cloud.residual) - len(known.residual)
-    dress(ax, "Residuals against fitted", _caption(known, gone), x=known.x_name, y=known.name)
+    dress(
+        ax,
+        f"Residuals against {known.x_name.lower()}",
+        _caption(known, gone),
+        x=known.x_name,
+        y=known.name,
+    )
     return ax
 
 

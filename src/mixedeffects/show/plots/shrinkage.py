@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 MOST = 4
+MANY = 100
 
 
 def shrinkage(found: Unpooled, group: str, ax: Axes | None) -> Axes | Figure:
@@ -108,9 +109,23 @@ def _pair(ax: Axes, found: Unpooled, group: str, i: int, j: int) -> Axes:
     ax.plot(*modes[:, [i, j]].T, "o", color=BLUE, markersize=size, label="Mixed model")
     ax.plot([0.0], [0.0], "+", color="black", markersize=10.0, label="Population", gid="population")
     legend(ax)
+    beyond = _frame(ax, own[:, [i, j]], modes[:, [i, j]])
     title = f"Shrinkage of the effects of {group}"
-    dress(ax, title, _caption(found), x=found.names[i], y=found.names[j])
+    caption = _caption(found) + (f"; {beyond} from beyond the frame" if beyond else "")
+    dress(ax, title, caption, x=found.names[i], y=found.names[j])
     return ax
+
+
+def _frame(ax: Axes, own: Floats, modes: Floats) -> int:
+    """Limits that a few wild estimates of many do not set; how many (of L) lie beyond."""
+    if len(own) < MANY:
+        return 0
+    low, high = np.quantile(own, [0.005, 0.995], axis=0)
+    low, high = np.minimum(low, modes.min(axis=0)), np.maximum(high, modes.max(axis=0))
+    margin = 0.04 * (high - low)
+    low, high = low - margin, high + margin
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    return int(((own < low) | (own > high)).any(axis=1).sum())
 
 
 def _size(count: int) -> float:

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 QUARTILES = (0.25, 0.5, 0.75)
 # Of as many neighbours quartiles are taken.
-NEIGHBOURS = 30
+NEIGHBOURS = 25
 ALPHA = 0.05
 
 
@@ -56,7 +56,7 @@ def uniform(ax: Axes, found: SimulatedResiduals) -> None:
     tests["outliers"] = found.outliers
     if found.zeros is not None:
         tests["zeros"] = found.zeros
-    told = ", ".join(f"{name} p = {_told(test, found.n)}" for name, test in tests.items())
+    told = ", ".join(f"{name} p {_told(test, found.n)}" for name, test in tests.items())
     caption = f"{counted(n, 'row')}, {counted(found.n, 'simulated data set')}: {told}"
     dress(ax, "Quantile residuals", caption, x="Uniform quantile", y="Residual")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
@@ -65,7 +65,7 @@ def uniform(ax: Axes, found: SimulatedResiduals) -> None:
 def _told(test: ResidualTest, n: int) -> str:
     least = 1.0 / (n + 1)
     # the least that so many data sets can show
-    return f"≤ {2 * least:.2g}" if test.p_value <= 2.0 * least else f"{test.p_value:.2g}"
+    return f"≤ {2 * least:.2g}" if test.p_value <= 2.0 * least else f"= {test.p_value:.2g}"
 
 
 def over_expected(ax: Axes, found: SimulatedResiduals) -> None:

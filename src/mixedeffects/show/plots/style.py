@@ -17,7 +17,9 @@ from mixedeffects.errors import ModelError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 Floats = NDArray[np.float64]
 
@@ -33,8 +35,8 @@ WIDTH, HEIGHT = 6.4, 4.4
 # Inches that a labelled row needs, those of the rest of its figure, and the tallest figure.
 ROW, MARGIN, TALLEST = 0.2, 1.3, 11.0
 CLOSEST = 0.095
-# Characters of a caption in an inch, of a label at most.
-DENSITY, LONGEST = 17.5, 34
+# Characters of a label.
+LONGEST = 40
 # Backends without windows; ours among their open figures.
 FILES = ("agg", "cairo", "pdf", "pgf", "ps", "svg", "template")
 OURS = "mixedeffects"
@@ -95,10 +97,10 @@ def rows_height(count: int, each: float = ROW) -> float:
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
-    """Text that is no mathematics, shortened where it is long."""
-    shown = str(text)
+    """Text that is no mathematics, without its middle where it is long."""
+    shown = str(text).replace("`", "")
     if len(shown) > longest:
-        shown = f"{shown[: longest - 1]}…"
+        shown = f"{shown[: longest // 2]}…{shown[longest // 2 + 1 - longest :]}"
     return shown.replace("$", r"\$")
 
 
@@ -114,6 +116,8 @@ def dress(
     ax.set_axisbelow(True)
     if grid:
         ax.grid(True, axis=grid, color="#EBEBEB", linewidth=0.7)  # type: ignore[arg-type]
+    for axis in (ax.xaxis, ax.yaxis):
+        _plain_numbers(axis)
     if x:
         ax.set_xlabel(plain(x, 70), fontsize="medium")
     if y:
@@ -121,22 +125,26 @@ def dress(
     _titled(ax, title, caption)
 
 
+def _plain_numbers(axis: Axis) -> None:
+    """Numbers in full: a common power of ten would stand where the caption is."""
+    from matplotlib.ticker import FuncFormatter, ScalarFormatter
+
+    def shown(value: float, _: int | None) -> str:
+        low, high = axis.get_view_interval()
+        exact = 0.0 if abs(value) < 1e-9 * abs(high - low) else value
+        return f"{exact:.10g}".replace("-", "−")
+
+    if isinstance(axis.get_major_formatter(), ScalarFormatter) and axis.get_scale() == "linear":
+        axis.set_major_formatter(FuncFormatter(shown))
+
+
 def _titled(ax: Axes, title: str, caption: str) -> None:
-    width = _inches(ax)[0]
-    heading = "\n".join(wrap(plain(title, 200), max(int(width * 13), 16)))
-    lines = wrap(plain(caption, 400), max(int(width * DENSITY), 24))
-    size = _points("small")
-    ax.set_title(heading, loc="left", fontsize="medium", fontweight="bold", pad=6.0)
-    if lines:
-        ax.set_title(
-            heading,
-            loc="left",
-            fontsize="medium",
-            fontweight="bold",
-            pad=8.0 + 1.25 * size * len(lines),
-        )
-        ax.annotate(
-            "\n".join(lines),
+    look: dict[str, Any] = {"loc": "left", "fontsize": "medium", "fontweight": "bold"}
+    heading = ax.set_title(plain(title, 200), pad=6.0, **look)
+    _wrapped(ax, heading)
+    if caption:
+        note = ax.annotate(
+            plain(caption, 400),
             (0.0, 1.0),
             (0.0, 5.0),
             xycoords="axes fraction",
@@ -146,6 +154,29 @@ def _titled(ax: Axes, title: str, caption: str) -> None:
             color=GREY,
             gid="caption",
         )
+        _wrapped(ax, note)
+        height = note.get_window_extent().height * 72.0 / _root(ax).dpi
+        ax.set_title(heading.get_text(), pad=8.0 + height, **look)
+
+
+def _wrapped(ax: Axes, text: Text) -> None:
+    """Break a text to the width of its axes."""
+    whole = text.get_text()
+    if whole:
+        share = _room(ax) / float(text.get_window_extent().width)
+        text.set_text("\n".join(wrap(whole, max(int(0.97 * share * len(whole)), 16))))
+
+
+def _room(ax: Axes) -> float:
+    """Pixels of an axes' width; before a layout what its labels will leave of its place."""
+    spec, figure = ax.get_subplotspec(), ax.get_figure(root=False)
+    assert figure is not None
+    if spec is None or _root(ax).get_layout_engine() is None:
+        return float(ax.get_window_extent().width)
+    share = len(spec.colspan) / spec.get_gridspec().ncols
+    labels = [label.get_window_extent().width for label in ax.get_yticklabels() if label.get_text()]
+    used = max(labels, default=0.0) + 0.4 * figure.dpi
+    return max(share * float(figure.bbox.width) - float(used), float(figure.dpi))
 
 
 def _points(size: str) -> float:
@@ -156,9 +187,14 @@ def _points(size: str) -> float:
 
 def _inches(ax: Axes) -> tuple[float, float]:
     """Width and height of axes before the layout makes room for labels."""
-    box = ax.get_window_extent()
-    dpi = ax.get_figure(root=True).dpi  # type: ignore[union-attr]
+    box, dpi = ax.get_window_extent(), _root(ax).dpi
     return float(box.width / dpi), float(box.height / dpi)
+
+
+def _root(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 def zero_line(ax: Axes, value: float = 0.0, vertical: bool = False) -> None:
@@ -195,10 +231,22 @@ def scatter(ax: Axes, x: Floats, y: Floats, color: str = BLUE) -> None:
     )
 
 
-def legend(ax: Axes, title: str = "", **options: Any) -> None:
-    """A legend without a box."""
+def legend(ax: Axes, title: str = "") -> None:
+    """A legend beside the axes, where the layout makes room for it; else within."""
+    options: dict[str, Any] = {}
+    if _root(ax).get_layout_engine() is not None:
+        options = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
     made = ax.legend(title=plain(title), frameon=False, fontsize="small", **options)
     made.get_title().set_fontsize("small")
+
+
+def say(ax: Axes, text: str) -> None:
+    """Why there is nothing to see."""
+    ax.set(xticks=[], yticks=[])
+    width = max(int(_inches(ax)[0] * 11), 20)
+    message = "\n".join(wrap(plain(text, 300), width))
+    place: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
+    ax.text(0.5, 0.5, message, fontsize="medium", color=GREY, gid="message", **place)
 
 
 def counted(count: int, noun: str, many: str | None = None) -> str:
