@@ -37,12 +37,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Formulas as MathML, which browsers draw without a script."""
+    """Formulas as MathML, which browsers draw without a script; `\\|` of tables' code as `|`."""
 
     def mathml(formula: re.Match[str]) -> str:
         display = "block" if formula[1] == "div" else "inline"
         return convert(unescape(formula[2]).strip(), display=display)
 
+    html = re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), html)
     return _FORMULA.sub(mathml, html)
 
 
