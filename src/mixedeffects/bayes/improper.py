@@ -203,18 +203,19 @@ def _comparisons(model: _FlatModel, deviations: Sequence[_FlatDeviation], flat: 
     """The rank that the columns of levels add to that of flat coefficients, among the levels
     whose effects the rows bound on both sides."""
     below, above = _bounds(model)
-    columns, bounded = [], np.zeros(len(below), bool)
+    columns, most, bounded = [], 0, np.zeros(len(below), bool)
     for own in deviations:
         for values in own.columns.T:
             up = np.where(values > 0, above, below) & (values != 0)
             down = np.where(values > 0, below, above) & (values != 0)
             n = int(own.codes.max()) + 1
             both = (np.bincount(own.codes, up, n) > 0) & (np.bincount(own.codes, down, n) > 0)
-            columns += [(values, own.codes, level) for level in np.flatnonzero(both)]
-            bounded |= both[own.codes]
-    # enough whatever flat coefficients take
-    if len(columns) - flat.shape[1] > len(deviations):
-        return len(columns) - int(flat.shape[1])
+            levels = np.flatnonzero(both)
+            columns += [(values, own.codes, level) for level in levels]
+            most, bounded = max(most, len(levels)), bounded | both[own.codes]
+    enough = most - int(flat.shape[1])
+    if enough > len(deviations):
+        return enough
     indicators = [np.where(codes == level, values, 0.0) for values, codes, level in columns]
     X = flat[bounded]
     whole = np.column_stack([X, *(z[bounded] for z in indicators)])

@@ -239,7 +239,8 @@ def _of_term(
     for column, default in zip(columns, defaults, strict=True):
         address = f"{prefix}sd({column} | {group})"
         classes = (f"{prefix}sd({group})", f"{prefix}sd")
-        found.append((address, PriorParameter(address, (), classes, "positive", default)))
+        full = f"{prefix}sd({column} in {random.label})"
+        found.append((full, PriorParameter(address, (), classes, "positive", default)))
     if _correlated(covariance):
         groups = Counter(r.group for n, r, c in model.terms if n == name and _correlated(c))
         alone = groups[group] == 1
@@ -271,7 +272,7 @@ def _of_extras(model: _Model) -> list[tuple[str, PriorParameter]]:
             (("threshold",) if model.family.has_thresholds else ("cutpoint",)) if ordered else ()
         )
         values = "real" if ordered else ranges[kind]
-        parameter = PriorParameter(name, (raw,), classes, values, extra_default(raw))
+        parameter = PriorParameter(name, (), classes, values, extra_default(raw))
         found.append((f"{component}: {name}", parameter))
     return found
 
