@@ -121,6 +121,11 @@ class AbstractFamily(ABC):
         """Names of the linear predictors, in their order; extras follow them."""
         return ("conditional", "dispersion") if self.has_dispersion else ("conditional",)
 
+    @property
+    def fixed_sigma(self) -> float:
+        """`sigma` where nothing estimates it."""
+        return 1.0
+
     def extras(self, response: Response) -> Extras:
         """Names and starts of the extra parameters."""
         return no_extras()

@@ -195,9 +195,9 @@ def extra_names(
 
 
 def _sigma(components: Sequence[ComponentEstimate], family: AbstractFamily) -> float:
-    """The dispersion where it has an intercept only; 1 without one, else NaN."""
+    """The dispersion where it has an intercept only, or is fixed (at 1 if not told); else NaN."""
     for component in components:
         if component.name == "dispersion":
             alone = component.x_names == ("Intercept",)
             return float(family.sigma(component.beta[0])) if alone else float("nan")
-    return 1.0
+    return family.fixed_sigma

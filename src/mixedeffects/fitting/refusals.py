@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily, Response
+from mixedeffects.families.no_residual import NoResidual
 from mixedeffects.fitting.general import GeneralProblem, linear_predictors
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import Solution
@@ -160,7 +161,7 @@ def check_general_levels(design: Design, family: AbstractFamily) -> None:
     Counts may have effects of each row: those are their overdispersion.
     """
     terms = [r for one in (design, *design.others.values()) for r in one.random]
-    for random in () if family.discrete else terms:
+    for random in () if family.discrete or isinstance(family, NoResidual) else terms:
         check_levels(random, len(design.y))
 
 
@@ -178,6 +179,8 @@ def check_explained_means(problem: GeneralProblem, beta: Floats, b: Floats, name
     """Refuse a fit of measurements, β (p,) and b (q,), that leaves no variation about means."""
     family, response = problem.family, problem.response
     if family.discrete or "zero_inflation" in family.predictors():
+        return
+    if isinstance(family, NoResidual):  # as it is meant to
         return
     eta = linear_predictors(problem, beta, b)
     with np.errstate(all="ignore"):

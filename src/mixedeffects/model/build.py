@@ -15,10 +15,12 @@ from mixedeffects.families import AbstractFamily
 from mixedeffects.families import build as build_family
 from mixedeffects.fitting.fit import Fit, fit_design
 from mixedeffects.fitting.general_fit import fit_general
+from mixedeffects.fitting.no_residual import without_residual
 from mixedeffects.fitting.quadrature import EXACT, FINEST
 from mixedeffects.model.designs import (
     Asked,
     design_of,
+    leaves_no_residual,
     refuse_dispersion,
     refuse_weights,
     whole_family,
@@ -67,7 +69,10 @@ def fit(
         the rows' log-likelihoods. Refused for other Gaussian models, where both could be meant.
     dispersion
         One-sided formula of the logarithm of the family's dispersion, such as ``"~ x"``, with
-        random effects where wanted; one number for all rows without it.
+        random effects where wanted; one number for all rows without it. ``"~ 0"`` fixes a
+        Gaussian model's residual standard deviation at 2⁻¹³ = 1.2e-4 of the response's (about
+        the fixed effects), so that a structured term, such as ``us(0 + time | subject)``, is
+        the rows' whole covariance.
     zero_inflation
         One-sided formula of the logit of the probability of an extra zero; with a family
         without zeros, a hurdle model. No extra zeros without it.
@@ -123,10 +128,11 @@ def fit(
     check_option("on_check", on_check, ("warn", "error", "ignore"))
     _check_switches(reml, progress)
     check_option("missing", missing, ("drop", "error"))
-    asked = Asked(formula, weights, offset, missing, others)
+    bare = leaves_no_residual(kind, others)
+    asked = Asked(formula, weights, offset, missing, {} if bare else others)
     design = design_of(asked, data, kind, sys._getframe(1))
     if general:
-        whole = whole_family(kind, others)
+        whole = without_residual(design) if bare else whole_family(kind, others)
         return GeneralizedFit(
             judged(fit_general(design, whole, start, progress, int(quadrature)), on_check)
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily, ZeroInflated
+from mixedeffects.families import build as build_family
 from mixedeffects.formula.design import Design, build_design
 from mixedeffects.formula.grammar import parse_formula
 
@@ -38,6 +39,13 @@ def design_of(asked: Asked, data: Any, kind: AbstractFamily, caller: Any) -> Des
         kind=kind.response_kind,
         others=asked.others,
     )
+
+
+def leaves_no_residual(kind: AbstractFamily, others: Mapping[str, str]) -> bool:
+    """Whether ``dispersion="~ 0"`` asks for a Gaussian model without a residual."""
+    text = others.get("dispersion")
+    empty = isinstance(text, str) and text.replace(" ", "") in ("~0", "~-1")
+    return empty and len(others) == 1 and kind == build_family("gaussian")
 
 
 def whole_family(kind: AbstractFamily, others: Mapping[str, str]) -> AbstractFamily:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mixedeffects.errors import ModelError
 from mixedeffects.families import FAMILIES, AbstractFamily, ZeroInflated
+from mixedeffects.families.no_residual import NoResidual
 
 __all__ = ["pack_family", "unpack_family"]
 
@@ -21,7 +22,7 @@ def pack_family(family: AbstractFamily) -> dict[str, Any]:
         For a family that is not of this package, which no file could make again.
     """
     base = family.base if isinstance(family, ZeroInflated) else family
-    if type(base) is not FAMILIES.get(base.name):
+    if type(base) not in (FAMILIES.get(base.name), NoResidual):
         raise ModelError(
             f"Family {type(base).__name__} is not one of me.families, so that a file cannot hold "
             "its fit: pickle the fit."
@@ -35,5 +36,6 @@ def pack_family(family: AbstractFamily) -> dict[str, Any]:
 
 def unpack_family(about: Mapping[str, Any]) -> AbstractFamily:
     """The family that ``pack_family`` described."""
-    base = FAMILIES[about["name"]](**about["options"])
+    kind = NoResidual if "sd" in about["options"] else FAMILIES[about["name"]]
+    base = kind(**about["options"])
     return ZeroInflated(base) if about["zero_inflated"] else base

@@ -1,0 +1,128 @@
+"""Gaussian models without a residual, ``dispersion="~ 0"``, against glmmTMB and dense fits.
+
+The references' ``polished`` values are of V = ZΣZ' itself; glmmTMB fixes a residual standard
+deviation of 2⁻¹³, and here it is that share of the response's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import golden
+import mixedeffects as me
+from golden import assert_close
+from mixedeffects.errors import ModelError
+
+
+@pytest.fixture(scope="module", params=golden.cases("bare"))
+def case(request):
+    return golden.load_case(request.param)
+
+
+@pytest.fixture(scope="module")
+def fit(case):
+    return me.fit(case.formula, case.data, dispersion="~ 0")
+
+
+def test_likelihood(case, fit):
+    assert_close(fit.loglik, case.results["loglik"], case.tolerances["loglik"], what="loglik")
+    polished = case.results["polished"]["loglik"]
+    assert_close(fit.loglik, polished, case.tolerances["polished_loglik"], what="dense loglik")
+    assert fit.aic == pytest.approx(2 * case.results["n_par"] - 2 * fit.loglik)
+    assert fit.converged
+    assert not fit.is_singular
+
+
+def test_coefficients(case, fit):
+    names = list(case.results["polished"]["fixef"])
+    se = [case.results["conditional"]["se"][name] for name in names]
+    expected = list(case.results["polished"]["fixef"].values())
+    tolerance = case.tolerances["polished_fixef"]
+    assert_close(fit.beta, expected, tolerance, se=se, what="fixef")
+    assert_close(fit.fixef()["std_error"], se, case.tolerances["se"], what="se")
+
+
+def test_covariance(case, fit):
+    known = case.results["polished"]["parameters"]
+    terms = {t.structure: t for t in fit._fit.estimates.terms}
+    own = next(t for name, t in terms.items() if name != "us" or len(terms) == 1)
+    sd = np.sqrt(np.diagonal(own.covariance))
+    correlation = own.covariance / np.outer(sd, sd)
+    tolerance = case.tolerances["polished_parameters"]
+    assert_close(sd, np.broadcast_to(known.get("sd", known.get("sd_by_age")), 4), tolerance)
+    if "sd_intercept" in known:
+        assert_close(np.sqrt(terms["us"].covariance[0, 0]), known["sd_intercept"], tolerance)
+    if "corr" in known:
+        assert_close(correlation, known["corr"], tolerance)
+    if "rho" in known or "phi" in known:
+        assert_close(correlation[0, 1], known.get("rho", known.get("phi")), tolerance)
+    if "lag_correlations" in known:
+        assert_close(correlation[0, 1:], known["lag_correlations"], tolerance)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return golden.load_case("cov_ar1_orthodont").data
+
+
+@pytest.fixture(scope="module")
+def bare(data):
+    return me.fit("distance ~ age * Sex + ar1(0 + age | Subject)", data, dispersion="~ 0")
+
+
+def test_what_is_fixed_is_told(data, bare):
+    X = np.column_stack([np.ones(len(data)), data["age"], data["Sex"] == "Female"]).astype(float)
+    X = np.column_stack([X, X[:, 1] * X[:, 2]])
+    y = data["distance"].to_numpy()
+    rest = y - X @ np.linalg.lstsq(X, y)[0]
+    assert bare.sigma == pytest.approx(2.0**-13 * np.sqrt(np.mean(rest**2)))
+    assert f"residual standard deviation fixed at {bare.sigma:.3g}" in str(bare.summary())
+    assert "Residual" not in bare.varcorr()["group"].tolist()
+    assert "sigma" not in bare.confint()["term"].tolist()
+
+
+def test_units_do_not_matter(data, bare):
+    other = me.fit(
+        "distance ~ age * Sex + ar1(0 + age | Subject)",
+        data.assign(distance=1e-3 * data["distance"]),
+        dispersion="~0",
+    )
+    assert other.loglik == pytest.approx(bare.loglik + len(data) * np.log(1e3), abs=1e-6)
+    np.testing.assert_allclose(other.beta, 1e-3 * bare.beta, rtol=1e-5)
+
+
+def test_the_random_effects_are_all_of_it(data, bare):
+    np.testing.assert_allclose(bare.fitted(), data["distance"], atol=1e-5)
+    drawn = np.asarray(bare.simulate(200, seed=1))
+    assert np.std(drawn - drawn.mean(axis=0)) == pytest.approx(
+        np.sqrt(bare._fit.estimates.terms[0].covariance[0, 0]), rel=0.1
+    )
+
+
+def test_saved_and_refitted(data, bare, tmp_path):
+    again = bare.refit(data["distance"] + 1.0)
+    assert again.loglik == pytest.approx(bare.loglik, abs=1e-6)
+    again.save(tmp_path / "fit.me")
+    loaded = me.load(tmp_path / "fit.me")
+    assert loaded.sigma == again.sigma
+    pd.testing.assert_frame_equal(loaded.fixef(), again.fixef())
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "words"),
+    [
+        ("distance ~ age + (1 | Subject)", {}, "share their effect of .1 . Subject"),
+        ("distance ~ age + (age | Subject)", {}, "this model has none"),
+        ("distance ~ age + us(0 + Sex | age)", {}, r"rows \d+ and \d+ share"),
+        ("distance ~ age + ar1(0 + age | Subject)", {"reml": True}, "reml=True"),
+        ("distance ~ age + ar1(0 + age | Subject)", {"weights": "age"}, "weights="),
+        ("distance ~ age + ar1(0 + age | Subject)", {"family": "gamma"}, "nothing to estimate"),
+        ("distance ~ age + ar1(0 + age | Subject)", {"quadrature": 5}, "quadrature=5"),
+        ("age ~ I(2 * age) + ar1(0 + years | Subject)", {}, "exactly"),
+    ],
+)
+def test_refusals(data, formula, options, words):
+    with pytest.raises(ModelError, match=words):
+        me.fit(formula, data.assign(years=data["age"]), dispersion="~ 0", **options)
