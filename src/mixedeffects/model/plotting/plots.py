@@ -15,7 +15,7 @@ from mixedeffects.model.plotting.random import RandomPlots
 from mixedeffects.model.plotting.rows import RowPlots
 from mixedeffects.show.plots.effects import effects_of
 from mixedeffects.show.plots.random_effects import caterpillar
-from mixedeffects.show.plots.style import new_figure, plain
+from mixedeffects.show.plots.style import new_figure, plain, say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,8 +59,7 @@ class Plots(EstimatePlots, RandomPlots, RowPlots):
         try:
             self.fixed_effects(ax=axes[0, 0])
         except ModelError as without:
-            axes[0, 0].set_axis_off()
-            axes[0, 0].text(0.5, 0.5, plain(without, 80), ha="center", wrap=True)
+            say(axes[0, 0], str(without))
         if has_random:
             effect = effects_of(self._fit)[0]
             caterpillar(axes[0, 1], effect, np.argsort(effect.modes, kind="stable"), 0.95)

@@ -1,4 +1,4 @@
-"""Marginal means, slopes and contrasts with their intervals."""
+"""Marginal means and contrasts with their intervals."""
 
 from __future__ import annotations
 
@@ -31,10 +31,8 @@ def means(found: MarginalMeans, name: str, ax: Axes | None) -> Axes:
     apart = [n for n in labels if n in found.by or n == "category"]
     own = {n: v for n, v in labels.items() if n not in apart} or {n: labels[n] for n in apart}
     apart = [n for n in apart if n not in own]
-    title = f"Slopes of {found.slope}" if found.slope else f"Marginal means of {name}"
+    title = f"Marginal means of {name}"
     caption = f"{counted(len(found.L), 'estimate')}; {percent(found.level)} intervals"
-    if found.adjust != "none":
-        caption += f", adjusted ({found.adjust})"
     families = _families(labels, apart)
     covariate = next(iter(own), None)
     if len(own) == 1 and covariate and _is_covariate(own[covariate]) and len(found.L) > 2:

@@ -80,7 +80,7 @@ def scale_location(cloud: ResidualCloud, ax: Axes | None) -> Axes:
     _smoothed(ax, known.x, size)
     ax.set_ylim(bottom=0.0)
     gone = len(cloud.residual) - len(known.residual)
-    caption = _caption(known, gone) + "; level where the spread is constant"
+    caption = _caption(known, gone).replace("smooth", "smooth, level if the spread is constant")
     dress(ax, "Size of residuals", caption, x=known.x_name, y=f"√|{known.name}|")
     return ax
 

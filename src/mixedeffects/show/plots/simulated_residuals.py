@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.data.frames import level_text
-from mixedeffects.effects.simulated_residuals import GroupTests, ResidualTest, SimulatedResiduals
+from mixedeffects.effects.simulated_residuals import GroupTests, SimulatedResiduals
 from mixedeffects.show.plots.style import (
     BLUE,
     GREY,
@@ -56,16 +56,10 @@ def uniform(ax: Axes, found: SimulatedResiduals) -> None:
     tests["outliers"] = found.outliers
     if found.zeros is not None:
         tests["zeros"] = found.zeros
-    told = ", ".join(f"{name} p {_told(test, found.n)}" for name, test in tests.items())
+    told = ", ".join(f"{name} p = {test.p_value:.2g}" for name, test in tests.items())
     caption = f"{counted(n, 'row')}, {counted(found.n, 'simulated data set')}: {told}"
     dress(ax, "Quantile residuals", caption, x="Uniform quantile", y="Residual")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-
-
-def _told(test: ResidualTest, n: int) -> str:
-    least = 1.0 / (n + 1)
-    # the least that so many data sets can show
-    return f"≤ {2 * least:.2g}" if test.p_value <= 2.0 * least else f"= {test.p_value:.2g}"
 
 
 def over_expected(ax: Axes, found: SimulatedResiduals) -> None:

@@ -134,7 +134,13 @@ def _plain_numbers(axis: Axis) -> None:
         exact = 0.0 if abs(value) < 1e-9 * abs(high - low) else value
         return f"{exact:.10g}".replace("-", "−")
 
-    if isinstance(axis.get_major_formatter(), ScalarFormatter) and axis.get_scale() == "linear":
+    if not isinstance(axis.get_major_formatter(), ScalarFormatter) or axis.get_scale() != "linear":
+        return
+    if 1e-3 <= np.abs(axis.get_view_interval()).max() < 1e7:
+        formatter = ScalarFormatter(useOffset=False)
+        formatter.set_scientific(False)
+        axis.set_major_formatter(formatter)
+    else:
         axis.set_major_formatter(FuncFormatter(shown))
 
 
