@@ -77,6 +77,7 @@ def test_narwhals_is_imported_at_the_data_edge_only() -> None:
 def test_public_names() -> None:
     assert mixedeffects.__all__ == [
         "MixedFit",
+        "Posterior",
         "__version__",
         "compare",
         "covariance",
@@ -87,6 +88,7 @@ def test_public_names() -> None:
         "load",
         "power",
         "priors",
+        "sample",
     ]
     for name in mixedeffects.__all__:
         assert getattr(mixedeffects, name) is not None

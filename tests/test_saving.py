@@ -372,9 +372,9 @@ def test_a_foreign_zip(tmp_path, sleepstudy):
 
 
 def test_a_later_version(saved):
-    rewrite(saved, lambda members, manifest: manifest.update(version=3))
+    rewrite(saved, lambda members, manifest: manifest.update(version=4))
     message = refusal(saved)
-    assert "format version 3" in message
+    assert "format version 4" in message
     assert "Update mixedeffects" in message
 
 

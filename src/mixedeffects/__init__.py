@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from mixedeffects.bayes import priors
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load, power
+    from mixedeffects.model.posterior import Posterior
+    from mixedeffects.model.sampling import sample
 
 __version__ = "0.1.0"
 
 __all__ = [
     "MixedFit",
+    "Posterior",
     "__version__",
     "compare",
     "covariance",
@@ -31,10 +34,13 @@ __all__ = [
     "load",
     "power",
     "priors",
+    "sample",
 ]
 
 _HOMES = {
     "MixedFit": ("mixedeffects.model", "MixedFit"),
+    "Posterior": ("mixedeffects.model.posterior", "Posterior"),
+    "sample": ("mixedeffects.model.sampling", "sample"),
     "fit": ("mixedeffects.model", "fit"),
     "load": ("mixedeffects.model", "load"),
     "compare": ("mixedeffects.model", "compare"),

@@ -78,12 +78,9 @@ def predictors(sampled: Sampled, rows: GeneralRows, chosen: Chosen, effects: Eff
     for part, offset in zip(sampled.parts, rows.offsets, strict=True):
         linear = beta[:, part.place] @ rows.X[:, part.place].T
         eta.append(linear if offset is None else linear + offset)
-    for number, term in enumerate(sampled.terms):
-        a, values = term.predictor, rows.values[number]
-        if effects.known is not None:
-            _add(eta[a], values, rows.codes[number], effects.known[number])
-        if effects.new is not None:
-            _add(eta[a], values, rows.new_codes[number], effects.new[number])
+    for codes, all_effects in ((rows.codes, effects.known), (rows.new_codes, effects.new)):
+        for number, b in enumerate(all_effects or ()):
+            _add(eta[sampled.terms[number].predictor], rows.values[number], codes[number], b)
     return (*eta, *sampled.unconstrained_extras[chosen].T)
 
 

@@ -87,3 +87,9 @@ def _columns(sampled: Sampled, matrices: list[Floats | None], n: int) -> Floats:
         if matrix is not None:
             X[:, part.place] = matrix[:, part.kept]
     return X
+
+
+def row_labels(sampled: Sampled) -> NDArray[Any]:
+    """Labels (nobs,) of the rows used: of a pandas index, else their positions in the data."""
+    index, rows = sampled.design.frame.index, sampled.design.rows
+    return rows if index is None else np.asarray(index[rows])

@@ -170,7 +170,8 @@ def _kept(design: Design, family: AbstractFamily, conditional: bool) -> NDArray[
 
 def flat(values: Floats) -> Floats:
     """Draws (C, S, ...) of all chains one after the other, (C·S, ...)."""
-    return values.reshape(-1, *values.shape[2:])
+    chains, draws, *rest = values.shape
+    return values.reshape(chains * draws, *rest)
 
 
 def thinned(size: int, most: int) -> NDArray[np.intp]:

@@ -17,6 +17,7 @@ from mixedeffects.effects.general_rows import GeneralRows
 from mixedeffects.effects.general_targets import Target, delta_variance, target_of
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.formula.design import Design
 from mixedeffects.inference.wald import quantile
 
 Floats = NDArray[np.float64]
@@ -67,11 +68,11 @@ def _uncertainty(
     return columns
 
 
-def category_columns(fit: GeneralFit, rows: GeneralRows, columns: dict[str, Floats]) -> Any:
+def category_columns(design: Design, rows: GeneralRows, columns: dict[str, Floats]) -> Any:
     """Probabilities (n, K) as columns: one a category, or with their uncertainty one below
     the other, ``row category estimate …``; and the labels of the rows or None.
     """
-    names, index = fit.design.categories, rows.frame.index
+    names, index = design.categories, rows.frame.index
     if list(columns) == ["estimate"]:
         wide = columns["estimate"]
         return {name: np.ascontiguousarray(wide[:, k]) for k, name in enumerate(names)}, index

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mixedeffects.data.frames import FrameKind
 from mixedeffects.effects.rows import NewLevels
 from mixedeffects.errors import ModelError
+from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.families.response import Column, is_whole
 from mixedeffects.fitting.general_estimates import designs_of
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -104,7 +105,9 @@ def new_general_rows(
     )
 
 
-def with_trials(fit: GeneralFit, rows: GeneralRows, trials: Any) -> GeneralRows:
+def with_trials(
+    family: AbstractFamily, response: Response, rows: GeneralRows, trials: Any
+) -> GeneralRows:
     """The rows with the trials of new proportions: one number, or one for each row asked for.
 
     Raises
@@ -114,9 +117,9 @@ def with_trials(fit: GeneralFit, rows: GeneralRows, trials: Any) -> GeneralRows:
     DataError
         If they are not numbers of trials.
     """
-    if fit.problem.response.trials is None:
+    if response.trials is None:
         raise ModelError(
-            f"trials=: the response of family {fit.family.name!r} is of no trials; leave it out."
+            f"trials=: the response of family {family.name!r} is of no trials; leave it out."
         )
     asked = len(rows.complete)
     given = np.full(asked, float(trials)) if np.ndim(trials) == 0 else trials

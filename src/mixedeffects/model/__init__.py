@@ -1,4 +1,7 @@
-"""fit(), compare(), power(), and MixedFit, where a user meets everything."""
+"""fit(), compare(), power(), and MixedFit, where a user meets everything.
+
+sample() and Posterior are in files of their own, which a fit does not need.
+"""
 
 from mixedeffects.model.build import fit, load
 from mixedeffects.model.comparison import compare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mixedeffects.errors import ModelError
 from mixedeffects.families import AbstractFamily
 from mixedeffects.families import build as build_family
 from mixedeffects.fitting.fit import Fit, fit_design
-from mixedeffects.fitting.general_fit import fit_general
+from mixedeffects.fitting.general_fit import GeneralFit, fit_general
 from mixedeffects.fitting.no_residual import without_residual
 from mixedeffects.fitting.quadrature import EXACT, FINEST
 from mixedeffects.model.designs import (
@@ -29,6 +29,9 @@ from mixedeffects.model.generalized import GeneralizedFit
 from mixedeffects.model.linear import LinearFit
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.options import OnCheck, check_option, judged
+
+if TYPE_CHECKING:
+    from mixedeffects.model.posterior import Posterior
 
 
 def fit(
@@ -140,17 +143,25 @@ def fit(
     return LinearFit(judged(fitted, on_check))
 
 
-def load(path: str | Path) -> MixedFit:
-    """Read a fit that ``fit.save(path)`` wrote; nothing is optimized again, no code is run.
+def load(path: str | Path) -> MixedFit | Posterior:
+    """Read what ``fit.save(path)`` or ``post.save(path)`` wrote.
+
+    Nothing is optimized or sampled again, and no code is run.
 
     Raises
     ------
     FileFormatError
         If the file is missing, truncated, altered, of a later version or of another kind,
-        or its objective is not what its data and parameters give.
+        or a fit's objective is not what its data and parameters give.
     """
-    fit = saving.read(path)
-    return LinearFit(fit) if isinstance(fit, Fit) else GeneralizedFit(fit)
+    found = saving.read(path)
+    if isinstance(found, Fit):
+        return LinearFit(found)
+    if isinstance(found, GeneralFit):
+        return GeneralizedFit(found)
+    from mixedeffects.model.posterior import Posterior
+
+    return Posterior(found)
 
 
 # -- steps of fit() ------------------------------------------------------------------------

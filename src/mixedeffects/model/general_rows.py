@@ -152,10 +152,10 @@ class GeneralRowMethods(Values):
         )
         rows = self._rows(data, request, offset)
         if trials is not None:
-            rows = with_trials(self._fit, rows, trials)
+            rows = with_trials(self._fit.family, self._fit.problem.response, rows, trials)
         columns, index = predict(self._fit, rows, request), rows.frame.index
         if columns["estimate"].ndim == 2:
-            columns, index = category_columns(self._fit, rows, columns)
+            columns, index = category_columns(self.design, rows, columns)
         elif len(columns) == 1:
             return columns["estimate"]
         return make_table(columns, rows.frame, index)

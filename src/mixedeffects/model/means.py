@@ -128,8 +128,8 @@ class Means(Values):
                     contrast  estimate  p_value
         0  period1 / period2     2.698    0.001
         """
-        request = _request(at, weights, level, not_estimable)
-        return self._surface(*_checked(component, scale), df).means(specs, by, request)
+        request = averaging(at, weights, level, not_estimable)
+        return self._surface(*checked_scale(component, scale), df).means(specs, by, request)
 
     def slopes(
         self,
@@ -177,8 +177,8 @@ class Means(Values):
         0    Male    0.7844     0.0860
         1  Female    0.4795     0.1037
         """
-        request = _request(at, weights, level, not_estimable)
-        surface = self._surface(*_checked(component, scale), df, straight=True)
+        request = averaging(at, weights, level, not_estimable)
+        surface = self._surface(*checked_scale(component, scale), df, straight=True)
         return slopes_of(surface, variable, by, request)
 
 
@@ -215,15 +215,17 @@ class GeneralMeans(Means):
         return general_surface(self._fit, freedom, component, scale, straight=straight)
 
 
-def _checked(component: Component, scale: Scale) -> tuple[Component, Scale]:
+def checked_scale(component: Component, scale: Scale) -> tuple[Component, Scale]:
+    """The component and the scale, if there are such."""
     check_option("component", component, get_args(Component))
     check_option("scale", scale, get_args(Scale))
     return component, scale
 
 
-def _request(
+def averaging(
     at: Mapping[str, Any] | None, weights: Weights, level: float, not_estimable: NotEstimable
 ) -> Request:
+    """How to average, checked."""
     check_option("weights", weights, ("equal", "proportional", "cells"))
     check_option("not_estimable", not_estimable, ("error", "drop"))
     check_level(level)

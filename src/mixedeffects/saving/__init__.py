@@ -1,4 +1,4 @@
-"""Fits in files: plain arrays with a manifest, never code; see docs/file-format.md."""
+"""Fits and posteriors in files: plain arrays, never code; see docs/file-format.md."""
 
 from mixedeffects.saving.archive import replacing
 from mixedeffects.saving.fits import read, write

@@ -25,7 +25,7 @@ from mixedeffects.errors import FileFormatError
 __all__ = ["FORMAT", "VERSION", "read_archive", "replacing", "write_archive"]
 
 FORMAT = "mixedeffects fit"
-VERSION = 2
+VERSION = 3
 
 _MANIFEST = "manifest.json"
 _CHECKSUM = "manifest.sha256"

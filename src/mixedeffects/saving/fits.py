@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +29,17 @@ from mixedeffects.saving.optima import (
     unpack_solution,
 )
 
+if TYPE_CHECKING:
+    from mixedeffects.bayes.sampled import Sampled
+
 __all__ = ["read", "write"]
 
 # The stored objective must come out again, up to another machine's rounding.
 AGREEMENT = 1e-8
 # The versions of the format: generalized fits came with the second.
 LINEAR, GENERALIZED = 1, 2
+# What the manifest calls a file of draws.
+POSTERIOR = "posterior"
 
 
 def write(fit: Fit | GeneralFit, path: str | Path) -> None:
@@ -60,8 +65,10 @@ def write(fit: Fit | GeneralFit, path: str | Path) -> None:
     write_archive(path, GENERALIZED, manifest, arrays)
 
 
-def read(path: str | Path) -> Fit | GeneralFit:
-    """Read a fit: build its design from the columns in the file, and check its objective.
+def read(path: str | Path) -> Fit | GeneralFit | Sampled:
+    """Read a fit or a posterior: build its design from the columns in the file.
+
+    A fit's objective is checked, a posterior's draws have the shapes of its parameters.
 
     Raises
     ------
@@ -70,7 +77,7 @@ def read(path: str | Path) -> Fit | GeneralFit:
         if the objective is not the stored one.
     """
     manifest, arrays = read_archive(path)
-    make = _linear if manifest.get("family") == "gaussian" else _generalized
+    make = _reader(manifest)
     try:
         return make(manifest, arrays)
     except FileFormatError:
@@ -80,6 +87,16 @@ def read(path: str | Path) -> Fit | GeneralFit:
     except (TypeError, ValueError, AttributeError, IndexError, MixedEffectsError) as error:
         reason = " ".join(str(error).split())
         raise FileFormatError(f"{path} does not describe a fit: {reason}") from None
+
+
+def _reader(
+    manifest: Mapping[str, Any],
+) -> Callable[[Mapping[str, Any], Arrays], Fit | GeneralFit | Sampled]:
+    if manifest.get("kind") == POSTERIOR:
+        from mixedeffects.saving.posteriors import unpack_posterior
+
+        return unpack_posterior
+    return _linear if manifest.get("family") == "gaussian" else _generalized
 
 
 def _linear(manifest: Mapping[str, Any], arrays: Arrays) -> Fit:
