@@ -27,7 +27,7 @@ def summary(draws: Floats, level: float) -> dict[str, Floats]:
 
 def quantiles(draws: Floats, shares: list[float]) -> Floats:
     """Quantiles (q, ...) of draws (N, ...)."""
-    along = np.ascontiguousarray(np.moveaxis(draws, 0, -1))
+    along = np.array(np.moveaxis(draws, 0, -1), order="C")  # a copy, which may be sorted
     found: Floats = np.quantile(along, shares, axis=-1, overwrite_input=True)
     return found
 
