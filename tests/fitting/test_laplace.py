@@ -13,7 +13,7 @@ from general_designs import LAYOUTS, DenseLaplace, general_problem, inflatable, 
 from mixedeffects.errors import ModelError
 from mixedeffects.families import FAMILIES, Binomial
 from mixedeffects.fitting.checks import certify
-from mixedeffects.fitting.general_solve import differenced_hessian
+from mixedeffects.fitting.differences import differenced_hessian
 from mixedeffects.fitting.laplace import LaplaceObjective
 
 CASES = [

@@ -9,7 +9,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.families.no_residual import NoResidual
 from mixedeffects.fitting.boundary import (
     SINGULAR,
     ZeroVariance,
@@ -17,6 +16,7 @@ from mixedeffects.fitting.boundary import (
     varying,
     zero_variances,
 )
+from mixedeffects.fitting.differences import differenced_hessian
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
 from mixedeffects.fitting.optimize import Evaluation, Optimum
@@ -27,12 +27,6 @@ from mixedeffects.fitting.solve import SMALL, search
 Floats = NDArray[np.float64]
 OnStep = Callable[[int, float], None]
 
-# Step of the forward differences of the gradient, in standard errors: its share is what they
-# err by; the gradient's own rounding, divided by it, is less.
-STEP = 2e-6
-# And of the central ones where rows have next to no variance of their own, which makes the
-# rounding of the gradient the larger: they err by its square.
-LONG_STEP = 1e-3
 # How often start variances shrink where the likelihood cannot be computed.
 SHRINKINGS = 8
 # Curvature below this share of the largest, each parameter in its own standard errors, is none.
@@ -150,50 +144,6 @@ def bounded_basis(used: NDArray[np.bool_], away: Floats) -> Floats:
     basis[:first, :inner] = np.eye(first)[:, used[:first]]
     basis[first:, inner:] = rest
     return basis
-
-
-def differenced_hessian(
-    objective: GeneralObjective, psi: Floats, here: Evaluation
-) -> tuple[Floats, int]:
-    """The Hessian (m + p, m + p) by differences of the exact gradient.
-
-    And for how many parameters the approximate one stands in, as neither side has a gradient.
-    """
-    sizes = np.sqrt(2.0 / np.maximum(np.abs(np.diagonal(here.hessian)), 2e-4))
-    hessian, lacking = here.hessian.copy(), 0
-    long = isinstance(objective.problem.family, NoResidual)
-    row = _central_difference if long else _one_sided_difference
-    for i, size in enumerate(sizes):
-        slope = row(objective, psi, here, i, size)
-        if slope is None:
-            lacking += 1
-        else:
-            hessian[i] = slope
-    objective(psi)
-    symmetric: Floats = 0.5 * (hessian + hessian.T)
-    return symmetric, lacking
-
-
-def _one_sided_difference(
-    objective: GeneralObjective, psi: Floats, here: Evaluation, i: int, size: float
-) -> Floats | None:
-    """Forwards, or backwards where a mean leaves its range; None if that is no way either."""
-    for step in (STEP * size, -STEP * size):
-        moved = psi.copy()
-        moved[i] += step
-        slope = (objective.gradient(moved) - here.gradient) / step
-        if np.isfinite(slope).all():
-            return slope
-    return None
-
-
-def _central_difference(
-    objective: GeneralObjective, psi: Floats, here: Evaluation, i: int, size: float
-) -> Floats | None:
-    step = np.zeros_like(psi)
-    step[i] = LONG_STEP * size
-    slope = (objective.gradient(psi + step) - objective.gradient(psi - step)) / (2.0 * step[i])
-    return slope if np.isfinite(slope).all() else None
 
 
 def _inverse(hessian: Floats) -> Floats:

@@ -7,8 +7,9 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.fitting.differences import differenced_hessian
 from mixedeffects.fitting.general import GeneralProblem
-from mixedeffects.fitting.general_solve import GeneralSolution, differenced_hessian
+from mixedeffects.fitting.general_solve import GeneralSolution
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
 from mixedeffects.fitting.problem import Problem
