@@ -6,11 +6,12 @@ from abc import abstractmethod
 from pathlib import Path
 
 from mixedeffects import saving
+from mixedeffects.model.paper_tables import PaperTables
 from mixedeffects.model.tables import Tables
 from mixedeffects.show.summary import Summary
 
 
-class MixedFit(Tables):
+class MixedFit(Tables, PaperTables):
     """A fitted mixed model: values as attributes, everything else as methods.
 
     Attributes
