@@ -486,3 +486,10 @@ def test_equidistant_thresholds() -> None:
     assert priors["spacing"] == "HalfNormal(2)"
     with pytest.raises(ModelError, match="no prior of 'spacing'"):
         build_priors(design, family, {"spacing": Normal(0, 1)})
+
+
+@pytest.mark.parametrize(("name", "factor"), [("y", 1e200), ("y", 1e-200), ("x", 1e200), ("y", 0)])
+def test_impossible_values_are_left_to_what_samples(name: str, factor: float) -> None:
+    data = some_data()
+    model = model_of("y ~ x + (x | g)", data | {name: factor * data[name]})
+    assert len(model.assigned) == 6

@@ -55,7 +55,7 @@ def size_of(name: str, design: Design, family: AbstractFamily, response: Respons
         eta = family.initial_eta(response)
         eta = eta if design.offset is None else eta - design.offset
         location, unit = float(np.mean(eta)), float(np.std(eta))
-        return Size(location, unit or abs(location) or 1.0)
+        return Size(location, _usable(unit, _usable(abs(location), 1.0)))
     mean = np.asarray(np.mean(family.start_mean(response)))
     return Size(float(family.g.forward(mean)) - offset, 1.0)
 
@@ -104,7 +104,7 @@ def sigma_default(design: Design, family: AbstractFamily, response: Response) ->
         return HalfStudentT(3, 1)
     if family.name == "gaussian" and family.link == "identity":
         return HalfStudentT(3, _residual_scale(design))
-    scale = float(family.sigma(family.initial_dispersion(response)))
+    scale = _usable(float(family.sigma(family.initial_dispersion(response))), 1.0)
     return HalfStudentT(3, max(scale, 1.0) if family.name in OF_COUNTS else scale)
 
 
@@ -124,21 +124,26 @@ def _residual_scale(design: Design) -> float:
     y = design.y if design.offset is None else design.y - design.offset
     w = np.ones(len(y)) if design.weights is None else design.weights
     scale = float(np.sqrt(np.mean(w * (y - np.average(y, weights=w)) ** 2)))
-    return scale or 1.0
+    return _usable(scale, 1.0)
 
 
 def _spreads(X: Floats, centred: bool) -> Floats:
     """Standard deviations of columns (n, p), or root mean squares."""
     sizes = np.sqrt(np.mean(X * X, axis=0))
-    if not centred:
-        return np.where(sizes > 0.0, sizes, 1.0)
-    spreads = np.std(X, axis=0)
-    constant = spreads <= 1e-10 * sizes
-    return np.where(constant, np.where(sizes > 0.0, sizes, 1.0), spreads)
+    spreads = np.std(X, axis=0) if centred else sizes
+    return _sizes(np.where(spreads > 1e-10 * sizes, spreads, sizes))
 
 
 def _of_nonzero(values: Floats) -> Floats:
     """Root mean squares of the values that are not zero: 1 for indicators."""
     counts = np.maximum(np.count_nonzero(values, axis=0), 1)
-    sizes: Floats = np.sqrt(np.sum(values * values, axis=0) / counts)
-    return np.where(sizes > 0.0, sizes, 1.0)
+    return _sizes(np.sqrt(np.sum(values * values, axis=0) / counts))
+
+
+def _sizes(found: Floats) -> Floats:
+    """Those that can be divided by; what cannot be fitted at all is refused elsewhere."""
+    return np.where((found > 0.0) & np.isfinite(found), found, 1.0)
+
+
+def _usable(scale: float, otherwise: float) -> float:
+    return scale if 0.0 < scale < np.inf else otherwise

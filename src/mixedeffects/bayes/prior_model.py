@@ -148,9 +148,11 @@ def build_priors(
     """
     response = family.response(design.y, design.trials, design.response, design.rows)
     extras = family.extras(response)
-    predictors = predictor_columns(design, family)
-    model = _Model(design, family, response, extras, predictors)
-    assigned = assign(_parameters(model), priors)
+    with np.errstate(all="ignore"):  # of values that no fit takes, see fitting/refusals.py
+        predictors = predictor_columns(design, family)
+        model = _Model(design, family, response, extras, predictors)
+        parameters = _parameters(model)
+    assigned = assign(parameters, priors)
     found = _assembled(model, assigned)
     check_posterior(design, family, response, found)
     return found
