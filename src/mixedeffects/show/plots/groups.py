@@ -136,5 +136,10 @@ def _panel(ax: Axes, panel: Panel, ticks: tuple[str, ...] | None) -> None:
     if ticks:
         names = [plain(t, 12) for t in ticks]
         ax.set_xticks(panel.places, names, rotation=40, ha="right", rotation_mode="anchor")
+    else:
+        from matplotlib.ticker import MaxNLocator
+
+        whole = bool((panel.x == np.round(panel.x)).all())
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=whole))
     dress(ax, "")
     ax.set_title(plain(panel.level, 22), loc="left", fontsize="small", pad=3.0)
