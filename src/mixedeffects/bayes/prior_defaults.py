@@ -93,7 +93,7 @@ def deviation_defaults(
         spreads[at] = 1.0 / np.sqrt(1.0 + far @ far)
     if covariance.n_deviations == 1:
         spreads = np.array([np.sqrt(np.mean(spreads**2))])
-    return [HalfStudentT(3, size.unit / s) for s in spreads]
+    return [HalfStudentT(3, size.unit / s) for s in _sizes(spreads)]
 
 
 def sigma_default(design: Design, family: AbstractFamily, response: Response) -> AbstractPrior:
