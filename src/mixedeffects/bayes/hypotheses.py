@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -133,28 +134,29 @@ def statements(text: str, names: Sequence[str]) -> list[Hypothesis]:
 
 
 def _statements(text: str, names: Sequence[str]) -> Iterator[Hypothesis]:
-    for part in _parts(text, names):
-        signs = _RELATION.findall(part)
-        if len(signs) != 1:
+    for part in _parts(text):
+        relations = [m for m in _RELATION.finditer(part) if _depth(part[: m.start()]) == 0]
+        if len(relations) != 1:
             raise FormulaError(
                 "a hypothesis has one '>', '<' or '=' between its two sides, as 'Days > 5'", text
             )
-        (relation,) = signs
-        (equation,) = equations(_RELATION.sub("=", part), names)
-        sign = {">": 1, "≥": 1, "<": -1, "≤": -1}.get(relation[0], 0)
+        (found,) = relations
+        (equation,) = equations(f"{part[: found.start()]}={part[found.end() :]}", names)
+        sign = {">": 1, "≥": 1, "<": -1, "≤": -1}.get(found[0][0], 0)
         shown = " ".join(part.split())
         yield Hypothesis(shown, equation.row, equation.value, sign)
 
 
-def _parts(text: str, names: Sequence[str]) -> list[str]:
+def _parts(text: str) -> list[str]:
     """Statements between commas, but for those inside of brackets."""
-    parts, depth, last = [], 0, 0
-    for i, character in enumerate(text):
-        depth += (character in "([") - (character in ")]")
-        if character == "," and depth == 0:
-            parts.append(text[last:i])
-            last = i + 1
-    return [*parts, text[last:]]
+    commas = [i for i, c in enumerate(text) if c == "," and _depth(text[:i]) == 0]
+    edges = [-1, *commas, len(text)]
+    return [text[a + 1 : b] for a, b in pairwise(edges)]
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at the end of a text."""
+    return sum((c in "([") - (c in ")]") for c in text)
 
 
 def _tested(

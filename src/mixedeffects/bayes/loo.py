@@ -172,8 +172,8 @@ def _accuracy(
     return PredictiveAccuracy(method, elpd, error, p, share, diagnostic, limit, rows, frame)
 
 
-def compared(found: Sequence[PredictiveAccuracy]) -> dict[str, list[float]]:
-    """Columns of a comparison by elpd: each with its distance from the best and that's error."""
+def compared(found: Sequence[PredictiveAccuracy]) -> dict[str, Any]:
+    """Columns of a comparison by elpd: each with its distance from the best one's."""
     best = found[int(np.argmax([one.elpd for one in found]))]
     apart = [one.pointwise - best.pointwise for one in found]
     return {
@@ -183,7 +183,7 @@ def compared(found: Sequence[PredictiveAccuracy]) -> dict[str, list[float]]:
         "diff_std_error": [float(np.sqrt(len(d) * d.var())) for d in apart],
         "p_loo": [one.p for one in found],
         "looic": [one.ic for one in found],
-        "n_high_k": [float((~(one.diagnostic <= one.limit)).sum()) for one in found],
+        "n_high_k": [int((~(one.diagnostic <= one.limit)).sum()) for one in found],
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -174,9 +174,15 @@ def flat(values: Floats) -> Floats:
     return values.reshape(chains * draws, *rest)
 
 
-def thinned(size: int, most: int) -> NDArray[np.intp]:
-    """Numbers of at most so many of the draws, evenly spaced."""
-    return np.unique(np.linspace(0, size - 1, min(size, most)).round().astype(np.intp))
+def contiguous(draws: Draws) -> Draws:
+    """The same draws laid out as files hold them, so that sums come out the same bit by bit."""
+    return replace(
+        draws,
+        beta=np.ascontiguousarray(draws.beta),
+        covariances=tuple(map(np.ascontiguousarray, draws.covariances)),
+        modes=tuple(map(np.ascontiguousarray, draws.modes)),
+        extras=np.ascontiguousarray(draws.extras),
+    )
 
 
 def row_blocks(n: int, size: int, most: int = 4_000_000) -> Sequence[slice]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError, ModelError
+from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.fit import Fit, fit_design
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.formula.design import Design
 from mixedeffects.inference.likelihood_ratio import (
     Ratio,
     asymptotic_ratio,
@@ -31,6 +33,16 @@ Method = Literal["asymptotic", "bootstrap"]
 
 # Values that differ by less than this share of their size are the same.
 SAME = 1e-12
+
+
+class Modelled(Protocol):
+    """A model of data, however it was estimated."""
+
+    @property
+    def design(self) -> Design: ...
+
+    @property
+    def family(self) -> AbstractFamily: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +68,9 @@ def compare_fits(
         If two are the same model, REML fits have different fixed effects, or some give
         probabilities and some densities.
     """
-    _check_measures(fits)
+    check_measures(fits)
     for place, fit in enumerate(fits[1:], start=2):
-        _check_same_data(fits[0], fit, place)
+        check_same_data(fits[0], fit, place)
     used = _by_ml(fits) if refit and _needs_ml(fits) else list(fits)
     _check_criteria(used)
     _check_distinct(used)
@@ -104,7 +116,7 @@ def _ratio(small: AnyFit, large: AnyFit, method: Method, n: int, seed: Seed) -> 
 # -- what makes fits comparable ------------------------------------------------------------
 
 
-def _check_measures(fits: Sequence[AnyFit]) -> None:
+def check_measures(fits: Sequence[Modelled]) -> None:
     """Refuse probabilities of counts beside densities: their ratio depends on the unit of y."""
     kinds = {fit.family.discrete: fit.family.name for fit in fits}
     if len(kinds) > 1:
@@ -114,42 +126,42 @@ def _check_measures(fits: Sequence[AnyFit]) -> None:
         )
 
 
-def _check_same_data(first: AnyFit, other: AnyFit, place: int) -> None:
+def check_same_data(first: Modelled, other: Modelled, place: int, what: str = "fit") -> None:
+    """Refuse models of other rows, responses, trials, weights or offsets; ``what``, their kind."""
     a, b = first.design, other.design
+    own, one = f"{what.capitalize()} {place}", f"{what} 1"
     if len(a.y) != len(b.y):
         raise DataError(
-            f"Fit {place} uses {len(b.y):,} rows and fit 1 {len(a.y):,}{_dropped(first, other)}: "
+            f"{own} uses {len(b.y):,} rows and {one} {len(a.y):,}{_dropped(first, other)}: "
             "likelihoods compare models of the same rows. Fit all to the rows that are complete "
             "in every column used."
         )
     if not _same(a.y, b.y):
         if a.response != b.response:
             raise DataError(
-                f"Fit {place} is of {b.response!r} and fit 1 of {a.response!r}: likelihoods of "
+                f"{own} is of {b.response!r} and {one} of {a.response!r}: likelihoods of "
                 "different responses, or of different scales of one, cannot be compared."
             )
         if _same(np.sort(a.y), np.sort(b.y)):
             raise DataError(
-                f"Fit {place} has the rows of fit 1 in another order: fit both to the same table."
+                f"{own} has the rows of {one} in another order: fit both to the same table."
             )
         raise DataError(
-            f"The response {b.response!r} of fit {place} has other values than that of fit 1 "
+            f"The response {b.response!r} of {own.lower()} has other values than that of {one} "
             f"({int(np.sum(a.y != b.y)):,} of {len(a.y):,} rows): fit both to the same data."
         )
-    for what, one, two in (
+    for name, x, z in (
         ("trials", a.trials, b.trials),
         ("weights", a.weights, b.weights),
         ("offset", a.offset, b.offset),
     ):
-        if (one is None) != (two is None) or (
-            one is not None and two is not None and not _same(one, two)
-        ):
+        if (x is None) != (z is None) or (x is not None and z is not None and not _same(x, z)):
             raise DataError(
-                f"Fit {place} and fit 1 differ in their {what}: compare fits with the same."
+                f"{own} and {one} differ in their {name}: compare {what}s with the same."
             )
 
 
-def _dropped(first: AnyFit, other: AnyFit) -> str:
+def _dropped(first: Modelled, other: Modelled) -> str:
     """Which columns' missing values make the rows differ."""
     names = {**first.design.dropped, **other.design.dropped}
     differ = [

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from mixedeffects.data.frames import make_table
 from mixedeffects.errors import ModelError
 from mixedeffects.formula.design import Design
-from mixedeffects.inference.model_comparison import compare_fits, corrected_aic
+from mixedeffects.inference.model_comparison import (
+    check_measures,
+    check_same_data,
+    compare_fits,
+    corrected_aic,
+)
 from mixedeffects.inference.streams import Seed
 from mixedeffects.model.mixed_fit import MixedFit
 from mixedeffects.model.options import check_option
 from mixedeffects.model.variance import numbers, replicates
 
+if TYPE_CHECKING:
+    from mixedeffects.model.posterior import Posterior
+
 
 def compare(
-    *fits: MixedFit,
+    *fits: MixedFit | Posterior,
     refit: bool = False,
     method: Literal["asymptotic", "bootstrap"] = "asymptotic",
     n: int | None = None,
@@ -23,10 +32,13 @@ def compare(
 ) -> Any:
     """Likelihood ratio tests, AIC and BIC of fits of the same data, in one table.
 
+    Posteriors are compared by how well they predict each row left out in turn, see
+    ``Posterior.loo``.
+
     Parameters
     ----------
     *fits
-        Two or more fits of the same response values, rows, weights and offset.
+        Two or more fits, or posteriors, of the same response values, rows, weights and offset.
     refit
         Whether REML fits that cannot be compared as they are, because their fixed effects
         differ, are refitted by maximum likelihood; else they are refused.
@@ -51,13 +63,18 @@ def compare(
         other, as ``poisson`` is of ``nbinom2``, or lack its zero inflation, and is then tested
         at that boundary; of any two AIC and BIC compare.
 
+        Of posteriors, the best first: ``model formula family elpd std_error elpd_diff
+        diff_std_error p_loo looic n_high_k``. ``elpd`` is the expected log predictive density of
+        the rows, ``elpd_diff`` its distance from the best one's, with the standard error of that;
+        ``n_high_k``, how many rows have a Pareto k that makes it doubtful.
+
     Raises
     ------
     DataError
         If the fits are not of the same response, rows, weights and offset.
     ModelError
-        For fewer than two fits, what is not a fit, the same model twice, or REML fits with
-        different fixed effects.
+        For fewer than two fits, what is not a fit, fits beside posteriors, the same model twice,
+        or REML fits with different fixed effects.
 
     Notes
     -----
@@ -73,15 +90,18 @@ def compare(
     >>> print(table["statistic"][1].round(3), table["df"][1], table["reference"][1])
     42.837 2.0 0.5 chi2(1) + 0.5 chi2(2)
     """
-    for place, fit in enumerate(fits, start=1):
-        if not isinstance(fit, MixedFit):
-            raise ModelError(f"Argument {place} of compare is {type(fit).__name__}, not a fit.")
-    if len(fits) < 2:
-        raise ModelError(f"compare needs two fits or more; it was given {len(fits)}.")
+    models, posteriors = _separated(fits)
     check_option("refit", refit, (True, False))
     check_option("method", method, ("asymptotic", "bootstrap"))
     draws = replicates(method, n, seed)
-    rows = compare_fits([fit._fit for fit in fits], refit, method, draws, seed)
+    if posteriors:
+        if refit or method != "asymptotic":
+            raise ModelError(
+                "refit= and method= are of likelihood ratio tests: posteriors are compared by how "
+                "well they predict. Leave them out."
+            )
+        return compare_posteriors(posteriors)
+    rows = compare_fits([fit._fit for fit in models], refit, method, draws, seed)
     estimates = [row.fit.estimates for row in rows]
     families = [row.fit.family.describe() for row in rows]
     ratios = [row.ratio for row in rows]
@@ -108,8 +128,55 @@ def compare(
             "reference": [r.reference or None for r in ratios],
             "simulation_error": numbers([r.simulation_error for r in ratios]),
         },
-        fits[0].design.frame,
+        models[0].design.frame,
     )
+
+
+def compare_posteriors(posteriors: Sequence[Posterior]) -> Any:
+    """The table of posteriors by their predictive accuracy, the best first."""
+    from mixedeffects.bayes.loo import compared
+
+    samples = [post._sampled for post in posteriors]
+    check_measures(samples)
+    for place, sampled in enumerate(samples[1:], start=2):
+        check_same_data(samples[0], sampled, place, "posterior")
+    for place, sampled in enumerate(samples, start=1):
+        if sampled.prior_only:
+            raise ModelError(f"Posterior {place} has draws of the prior, which no data have moved.")
+    found = [post.loo() for post in posteriors]
+    order = sorted(range(len(found)), key=lambda i: -found[i].elpd)
+    families = [samples[i].family.describe() for i in order]
+    columns = compared([found[i] for i in order])
+    return make_table(
+        {
+            "model": [i + 1 for i in order],
+            "formula": [_formulas(samples[i].design) for i in order],
+            **({} if set(families) == {"gaussian, identity link"} else {"family": families}),
+            **columns,
+        },
+        samples[0].design.frame,
+    )
+
+
+def _separated(fits: Sequence[Any]) -> tuple[list[MixedFit], list[Posterior]]:
+    """The fits, or else the posteriors, that are to be compared."""
+    models = [fit for fit in fits if isinstance(fit, MixedFit)]
+    posteriors: list[Posterior] = []
+    if len(models) < len(fits):
+        from mixedeffects.model.posterior import Posterior
+
+        posteriors = [fit for fit in fits if isinstance(fit, Posterior)]
+    for place, fit in enumerate(fits, start=1):
+        if not any(fit is known for known in (*models, *posteriors)):
+            raise ModelError(f"Argument {place} of compare is {type(fit).__name__}, not a fit.")
+    if len(fits) < 2:
+        raise ModelError(f"compare needs two fits or more; it was given {len(fits)}.")
+    if models and posteriors:
+        raise ModelError(
+            "compare was given fits and posteriors: likelihoods at an optimum and predictive "
+            "densities over draws are different numbers. Give fits alone, or posteriors alone."
+        )
+    return models, posteriors
 
 
 def _formulas(design: Design) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.prior_model import PriorModel, build_priors
 from mixedeffects.bayes.priors import AbstractPrior
-from mixedeffects.bayes.sampled import Sampled, is_linear
+from mixedeffects.bayes.sampled import Sampled, contiguous, is_linear
 from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.families import AbstractFamily
 from mixedeffects.families import build as build_family
@@ -131,7 +131,9 @@ def sample(
     with _told(progress, settings) as tell:
         drawn = _drawn(design, whole, prior_model, settings, prior_only, tell)
     response = whole.response(design.y, design.trials, design.response, design.rows)
-    sampled = Sampled(design, whole, response, prior_model, settings, drawn, bool(prior_only))
+    sampled = Sampled(
+        design, whole, response, prior_model, settings, contiguous(drawn), bool(prior_only)
+    )
     post = Posterior(sampled)
     _judge(post, on_check)
     return post
