@@ -1,4 +1,8 @@
-"""Exact derivatives of every family with every link against differences of lower ones."""
+"""Exact derivatives of every family with every link against differences of lower ones.
+
+Complex steps, which leave no rounding, are in ``test_complex_steps``; these see what a fit calls,
+compiled rows included.
+"""
 
 from __future__ import annotations
 
