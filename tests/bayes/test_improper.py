@@ -51,9 +51,7 @@ def grouped(levels: int, rows: int = 8) -> dict[str, np.ndarray]:
 def test_three_levels_beside_flat_coefficients() -> None:
     priors = {"sd": Flat(), **FLAT_SLOPES}
     check("y ~ x + (1 | g)", grouped(3), priors=priors)
-    with pytest.raises(
-        ModelError, match=r"1 independent comparisons .* beside 2 flat coefficients"
-    ):
+    with pytest.raises(ModelError, match=r"1 independent comparison beside 2 flat coefficients"):
         check("y ~ x + (1 | g)", grouped(2), priors=priors)
 
 

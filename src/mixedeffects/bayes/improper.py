@@ -98,6 +98,10 @@ def _places(priors: Sequence[AbstractPrior]) -> list[int]:
     return [i for i, prior in enumerate(priors) if isinstance(prior, Flat)]
 
 
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def _refuse(names: Sequence[str], why: str) -> ModelError:
     listed = ", ".join(map(repr, names))
     return ModelError(f"A flat prior of {listed} leaves no posterior: {why} {WAY_OUT}")
@@ -165,13 +169,12 @@ def _check_deviations(model: _FlatModel) -> None:
         comparisons = _comparisons(model, together, flat)
         if comparisons > len(together):
             continue
-        several = len(together) > 1
-        beside = f", beside {flat.shape[1]} flat coefficients" if flat.shape[1] else ""
+        told = _counted(comparisons, "independent comparison")
+        beside = f" beside {_counted(flat.shape[1], 'flat coefficient')}" if flat.shape[1] else ""
         raise _refuse(
             [own.name for own in together],
-            f"the data have {comparisons} independent comparisons between levels{beside}, and "
-            f"need {len(together) + 1} for the likelihood to fall fast enough as "
-            f"{'they grow' if several else 'it grows'}.",
+            f"between levels the data have {told}{beside}, and {len(together) + 1} are needed for the "
+            "likelihood to fall fast enough far out.",
         )
 
 
@@ -265,8 +268,8 @@ def _check_sigma(model: _FlatModel) -> None:
     if telling - flat < 2:
         raise _refuse(
             ["sigma"],
-            f"{telling} rows beside {flat} flat coefficients are too few for the likelihood to "
-            "fall as it grows.",
+            f"{_counted(telling, 'row')} beside {_counted(flat, 'flat coefficient')} are too few "
+            "for the likelihood to fall as it grows.",
         )
 
 
