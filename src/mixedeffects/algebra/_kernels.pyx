@@ -1008,13 +1008,18 @@ cdef class BlockFactor:
 
         P is A_zz − A_zΛ(M⁻¹)ΛA_z, with the columns of X profiled out.
         """
+        return self.information_parts(parameter_factor, directions, direction_ptr)[:2]
+
+    def information_parts(self, int32_t[::1] parameter_factor, double[::1] directions,
+                          int64_t[::1] direction_ptr):
+        """As ``information``, then c (q, m) and L⁻¹[ΛA_zz; A_xz]c (q + p, m)."""
         cdef int64_t m = parameter_factor.shape[0]
         information = np.zeros((m, m))
         dot = np.zeros(m)
-        if m == 0:
-            return information, dot
         c_buffer = np.zeros((self.q, m))
         w_buffer = np.zeros((self.q + self.p, m))
+        if m == 0:
+            return information, dot, c_buffer, w_buffer
         cdef double* ai = doubles(information.reshape(-1))
         cdef double* cs = doubles(dot)
         cdef double* c = doubles(c_buffer.reshape(-1))
@@ -1022,7 +1027,18 @@ cdef class BlockFactor:
         with nogil:
             self.information_here(
                 &parameter_factor[0], &directions[0], &direction_ptr[0], m, c, w, ai, cs)
-        return information, dot
+        return information, dot, c_buffer, w_buffer
+
+    def products(self, double[:, ::1] c):
+        """[A_zz c; A_xz c] (q + p, m) for c (q, m)."""
+        cdef int64_t m = c.shape[1]
+        result = np.zeros((self.q + self.p, m))
+        if self.q == 0 or m == 0:
+            return result
+        cdef double* w = doubles(result.reshape(-1))
+        with nogil:
+            self.products_of(&c[0, 0], w, m)
+        return result
 
     cdef void information_here(
         self, const int32_t* parameter_factor, const double* directions, const int64_t* ptr,

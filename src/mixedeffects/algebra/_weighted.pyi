@@ -24,3 +24,16 @@ def add_pairs(
     out: Floats,
 ) -> None: ...
 def gather(codes: Ints, values: Floats, levels: Floats, out: Floats) -> None: ...
+def add_step(
+    codes: Ints,
+    values: Floats,
+    weights: Floats,
+    first: Floats,
+    shift: Floats,
+    squares: Longs,
+    offsets: Longs,
+    diagonal: Floats,
+    score: Floats,
+    border: Floats,
+) -> None: ...
+def forms(codes: Ints, values: Floats, blocks: Floats) -> Floats: ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,8 @@ from mixedeffects.fitting.problem import Term, TermArrays, group_terms
 
 Floats = NDArray[np.float64]
 
+# Rows whose weighted columns stay in the cache.
+BLOCK = 1 << 12
 # Links by which a predictor has the response's unit, or a power of it.
 MEASURED = ("identity", "inverse", "sqrt", "1/mu^2")
 
@@ -170,6 +172,20 @@ def _unit(
     fitted = columns @ np.linalg.lstsq(columns.T @ columns, columns.T @ eta)[0]
     spread, size = float(np.std(eta - fitted)), float(np.abs(eta).max(initial=0.0))
     return spread if spread > 1e-10 * size else max(size, 1e-300) if size else 1.0
+
+
+def weighted_gram(problem: GeneralProblem, weights: Mapping[tuple[int, int], Floats]) -> Floats:
+    """X'WX (p, p) for the X of all predictors and W (n,) by pair of them."""
+    gram = np.zeros((problem.n_fixed,) * 2)
+    for (a, b), w in weights.items():
+        one, other = problem.predictors[a], problem.predictors[b]
+        own = np.zeros((one.basis.columns.shape[1], other.basis.columns.shape[1]))
+        for start in range(0, problem.n_rows, BLOCK):
+            rows = slice(start, start + BLOCK)
+            own += one.basis.columns[rows].T @ (other.basis.columns[rows] * w[rows, None])
+        gram[one.coefficients, other.coefficients] = own
+        gram[other.coefficients, one.coefficients] = own.T
+    return gram
 
 
 def linear_predictors(problem: GeneralProblem, beta: Floats, b: Floats) -> tuple[Floats, ...]:

@@ -19,7 +19,8 @@ from mixedeffects.fitting.boundary import (
 from mixedeffects.fitting.differences import differenced_hessian
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_start import start_of_fixed
-from mixedeffects.fitting.optimize import Evaluation, Optimum
+from mixedeffects.fitting.laplace import no_modes
+from mixedeffects.fitting.optimize import Evaluation, Optimum, newton_step
 from mixedeffects.fitting.plain import GeneralObjective, general_objective
 from mixedeffects.fitting.separation import CURVATURE, drifting, parts
 from mixedeffects.fitting.solve import SMALL, search
@@ -29,6 +30,9 @@ OnStep = Callable[[int, float], None]
 
 # How often start variances shrink where the likelihood cannot be computed.
 SHRINKINGS = 8
+# Stopped by the edge of the family's range is a search with a step beyond it among its last ones
+# and this much still promised (objective: −2 log-likelihood).
+NEARBY, EDGE = 20, 1e-4
 # Curvature below this share of the largest, each parameter in its own standard errors, is none.
 FLAT = 1e-10
 # The standard error of a combination of coefficients without a finite estimate: of no meaning,
@@ -93,6 +97,8 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
     plain = objective.refine(psi)
     zeros = zero_variances(objective, psi) if near else ()
     u, b = objective.modes(psi)
+    if problem.bounded and _at_edge(optimum):
+        raise no_modes(problem)
     along, here = objective.turned(psi) if near else (psi, plain)
     hessian, lacking = differenced_hessian(objective, along, here)
     used = np.concatenate(
@@ -120,6 +126,12 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         principal=principal,
         lacking=lacking,
     )
+
+
+def _at_edge(optimum: Optimum) -> bool:
+    """Whether the search stopped below no optimum, beside where the likelihood ends."""
+    ended = any(not np.isfinite(step.value) for step in optimum.trace[-NEARBY:])
+    return ended and newton_step(optimum.gradient, optimum.hessian, np.inf)[1] > EDGE
 
 
 def _idle(problem: GeneralProblem, away: Floats, hessian: Floats) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.families.base import Derivatives
-from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.general import GeneralProblem, weighted_gram
 from mixedeffects.fitting.optimize import Evaluation, minimize
 
 Floats = NDArray[np.float64]
@@ -68,13 +68,8 @@ def likelihood(problem: GeneralProblem, beta: Floats) -> Evaluation:
     everyone = tuple(range(len(eta)))
     ell: Derivatives = problem.family.derivatives(problem.response, tuple(eta), 2, everyone)
     w = np.ones(problem.n_rows) if problem.weights is None else problem.weights
-    gradient, information = np.empty(len(beta)), np.zeros((len(beta),) * 2)
+    gradient = np.empty(len(beta))
     for a, one in enumerate(problem.predictors):
         gradient[one.coefficients] = -2.0 * (w * ell.first[a]) @ one.basis.columns
-        for b, other in enumerate(problem.predictors):
-            second = ell.second.get((min(a, b), max(a, b)))
-            if second is not None:
-                information[one.coefficients, other.coefficients] = -2.0 * (
-                    one.basis.columns.T @ (other.basis.columns * (w * second)[:, None])
-                )
+    information = weighted_gram(problem, {k: -2.0 * w * rows for k, rows in ell.second.items()})
     return Evaluation(-2.0 * float(w @ ell.value), gradient, information, information)

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra._weighted import gather
 from mixedeffects.errors import ModelError
 from mixedeffects.families.base import Derivatives
 from mixedeffects.fitting.axes import Axes, Point
-from mixedeffects.fitting.general import GeneralProblem
-from mixedeffects.fitting.mode import FINE, Mode, ModeSearch, Rows, pair_of
+from mixedeffects.fitting.general import GeneralProblem, weighted_gram
+from mixedeffects.fitting.mode import FINE, Last, Mode, ModeSearch, Rows
 from mixedeffects.fitting.optimize import Evaluation, unknown_evaluation
 from mixedeffects.fitting.weighted import WeightedFactor
 
@@ -78,18 +77,19 @@ class LaplaceObjective:
         m = self.problem.n_parameters
         theta, beta = psi[:m], psi[m:]
         factors = self.axes.factors(theta)
-        roots, fixed = self._roots(factors), self._search.fixed(beta)
-        mode = self._search.find(roots, fixed)
-        if mode is None or not self._search.factored(roots, mode):
+        roots = self._roots(factors)
+        mode = self._search.find(roots, beta)
+        weights = None if mode is None else self._search.factored(roots, mode)
+        if mode is None or weights is None:
+            self._search.forget()
             return unknown_evaluation(np.inf, len(psi))
-        weights = self._search.weights(mode.ell)
         integral = self._integrate(roots, mode)
         if not np.isfinite(integral.value):
             return unknown_evaluation(np.inf, len(psi))
         self._differentiate(integral, factors, roots, mode, weights)
         if informed:
-            self._inform(theta, factors, roots, mode, weights)
-        self._search.remember(mode, roots, fixed, weights)
+            crossed = self._inform(theta, factors, roots, mode, weights)
+            self._search.remember(mode, Last(roots, beta, crossed))
         self._at = psi.copy()
         return self._express(psi)
 
@@ -128,13 +128,14 @@ class LaplaceObjective:
         by_weight = self._by_weight(ell, integral.leverages)
         v = self._adjoint({a: by_weight[a] for a in curved}, integral.pull, roots)
         adjoint = rows.spread(v, roots)
-        slopes: Rows = {}
+        slopes = by_weight
         for a in range(len(self.problem.predictors)):
-            slopes[a] = by_weight[a] + integral.slopes[a]
+            slopes[a] += integral.slopes[a]
             for b in curved:
-                slopes[a] = slopes[a] - pair_of(weights, a, b) * adjoint[b]
-        moment = rows.collect_one({a: slopes[a] for a in curved})[:, 0]
-        score = rows.collect_one({a: self._search.prior(ell.first[a]) for a in curved})[:, 0]
+                w = weights.get((min(a, b), max(a, b)))
+                if w is not None:
+                    slopes[a] -= w * adjoint[b]
+        moment, score = rows.collect_one(slopes)[:, 0], rows.score
         traces = integral.traces + 0.5 * np.concatenate(
             [(moment[c].T @ mode.u[c] + score[c].T @ v[c]).ravel() for c in rows.columns]
         )
@@ -154,26 +155,36 @@ class LaplaceObjective:
         roots: list[Floats],
         mode: Mode,
         weights: Mapping[tuple[int, int], Floats],
-    ) -> None:
-        axes = self.axes
+    ) -> Floats:
+        """The average information, with β X'(W − WZΛH⁻¹Λ'Z'W)[X Zc], c = Σ̇s for a direction Σ̇.
+
+        That of the covariances with β is half of what a linear model with these weights observes,
+        as none of it is expected.  Returns Z'WX (q, P).
+        """
+        axes, factor = self.axes, self.rows.factor
         axes.direct(theta, factors)
-        information, _ = self.rows.factor.information(
+        information, _, moved, ends = factor.information_parts(
             axes.owner, axes.directions, axes.direction_ptr
         )
         assert self._point is not None
         self._point = replace(self._point, information=information, curvature=information)
-        right, self._curvature_beta = self._information_beta(mode, weights, roots)
-        self._mixed = self._mixed_information(weights, roots, right)
+        gram, crossed = self._fixed_products(mode, weights)
+        right = self.rows.scale(crossed, roots)
+        factor.forward(right)
+        self._curvature_beta = 2.0 * (gram - right.T @ right)
+        self._mixed = moved.T @ crossed - ends.T @ right
+        return crossed
 
     def _by_weight(self, ell: Derivatives, leverages: Mapping[tuple[int, int], Floats]) -> Rows:
         """The integral's derivative (n,) by each predictor through W alone."""
-        n, rows = self.problem.n_rows, {}
+        rows: Rows = {}
         for a in range(len(self.problem.predictors)):
-            total = np.zeros(n)
+            total = np.zeros(self.problem.n_rows)
             for (b, c), h in leverages.items():
                 third = ell.third.get(_sorted(a, b, c))
                 if third is not None:
-                    total -= (1.0 if b == c else 2.0) * h * third
+                    part = h * third
+                    total -= part if b == c else 2.0 * part
             rows[a] = self._search.prior(total)
         return rows
 
@@ -188,62 +199,17 @@ class LaplaceObjective:
         v: Floats = right[:, 0]
         return v
 
-    def _information_beta(
-        self, mode: Mode, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
+    def _fixed_products(
+        self, mode: Mode, weights: Mapping[tuple[int, int], Floats]
     ) -> tuple[Floats, Floats]:
-        """About the Hessian by β, 2X'(W − WZΛH⁻¹Λ'Z'W)X, and the R⁻ᵀΛ'Z'WX (q, P) in it."""
-        problem, predictors = self.problem, self.problem.predictors
-        gram = np.zeros((problem.n_fixed, problem.n_fixed))
-        crossed: Rows = {a: np.zeros((problem.n_rows, len(gram))) for a in problem.curved}
-        if len(predictors) > len(problem.curved):  # of the others, W is not made yet
-            everyone = tuple(range(len(predictors)))
+        """X'WX (P, P) and Z'WX (q, P), for the X of all predictors."""
+        problem = self.problem
+        if len(problem.predictors) > len(problem.curved):  # of the others, W is not made yet
+            everyone = tuple(range(len(problem.predictors)))
             weights = self._search.weights(
                 problem.family.derivatives(problem.response, mode.eta, 2, everyone)
             )
-        for a, one in enumerate(predictors):
-            for b, other in enumerate(predictors):
-                w = pair_of(weights, a, b)
-                if np.ndim(w) == 0:
-                    continue
-                weighted = other.basis.columns * np.asarray(w)[:, None]
-                gram[one.coefficients, other.coefficients] = one.basis.columns.T @ weighted
-                if a in crossed:
-                    crossed[a][:, other.coefficients] = weighted
-        right = np.ascontiguousarray(self.rows.scale(self.rows.collect(crossed), roots))
-        self.rows.factor.forward(right)
-        information: Floats = 2.0 * (gram - right.T @ right)
-        return right, information
-
-    def _mixed_information(
-        self, weights: Mapping[tuple[int, int], Floats], roots: list[Floats], right: Floats
-    ) -> Floats:
-        """The average information (m, P) of the covariances' directions with β.
-
-        X'(W − WZΛH⁻¹Λ'Z'W)Zc with c = Σ̇s: half of what a linear model with these weights observes,
-        as none of it is expected.
-        """
-        problem, rows, axes = self.problem, self.rows, self.axes
-        mixed = np.zeros((len(axes.owner), problem.n_fixed))
-        moved: Rows = {a: np.zeros((problem.n_rows, len(mixed))) for a in problem.curved}
-        for i, f in enumerate(axes.owner):
-            g, k = problem.groupings[f], int(problem.plan.factor_size[f])
-            direction = axes.directions_of(np.array([i]), k).reshape(k, k)
-            c = rows.factor.s[rows.columns[f]] @ direction
-            gather(g.codes, g.values, c, out := np.zeros(problem.n_rows))
-            moved[problem.predictor[f]][:, i] = out
-        ends: Rows = {}
-        for a, predictor in enumerate(problem.predictors):
-            ends[a] = np.zeros((problem.n_rows, len(mixed)))
-            for b, r in moved.items():
-                w = pair_of(weights, a, b)
-                if np.ndim(w):
-                    ends[a] += np.asarray(w)[:, None] * r
-            mixed[:, predictor.coefficients] = ends[a].T @ predictor.basis.columns
-        own = rows.scale(rows.collect({a: ends[a] for a in problem.curved}), roots)
-        own = np.ascontiguousarray(own)
-        rows.factor.forward(own)
-        mixed -= own.T @ right
-        return mixed
+        return weighted_gram(problem, weights), self.rows.collect_fixed(weights)
 
     def _express(self, psi: Floats) -> Evaluation:
         assert self._point is not None
@@ -289,17 +255,9 @@ class LaplaceObjective:
         """
         m = self.problem.n_parameters
         roots = self._roots(self.axes.factors(psi[:m]))
-        mode = self._search.find(roots, self._search.fixed(psi[m:]))
+        mode = self._search.find(roots, psi[m:])
         if mode is None:
-            edge = (
-                f"with link {self.problem.family.link!r} some means lie at the edge of their "
-                "range, use another link"
-                if self.problem.bounded
-                else "the likelihood may have no maximum there, simplify the model"
-            )
-            raise ModelError(
-                f"The most likely random effects were not found at these parameters: {edge}."
-            )
+            raise no_modes(self.problem)
         b = np.empty_like(mode.u)
         for columns, T in zip(self.rows.columns, roots, strict=True):
             b[columns] = mode.u[columns] @ T.T
@@ -325,6 +283,17 @@ class LaplaceObjective:
             self(psi)
         assert self._point is not None
         return self._point
+
+
+def no_modes(problem: GeneralProblem) -> ModelError:
+    """Why there is no mode, or none beside where the search had to stop."""
+    edge = (
+        f"with link {problem.family.link!r} some means lie at the edge of their range, use "
+        "another link"
+        if problem.bounded
+        else "the likelihood may have no maximum there, simplify the model"
+    )
+    return ModelError(f"The most likely random effects were not found at these parameters: {edge}.")
 
 
 def _sorted(a: int, b: int, c: int) -> tuple[int, int, int]:

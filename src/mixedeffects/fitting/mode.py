@@ -43,11 +43,11 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """Of the last evaluation, T (k, k) of each factor, Xβ + offset of each predictor, and W."""
+    """Where a mode was found: T (k, k) of each factor, β (p,), and Z'WX (q, p) there."""
 
     roots: list[Floats]
-    fixed: list[Floats]
-    weights: dict[tuple[int, int], Floats]
+    beta: Floats
+    crossed: Floats
 
 
 class ModeSearch:
@@ -62,34 +62,32 @@ class ModeSearch:
         self.accuracy = ROUGH
         self._last: Last | None = None
         self._held: Mode | None = None
+        self._weights: Weights = {}
 
-    def remember(
-        self, mode: Mode, roots: list[Floats], fixed: list[Floats], weights: Weights
-    ) -> None:
-        """Start the next search from here."""
-        self.u, self._last = mode.u, Last(roots, fixed, weights)
+    def remember(self, mode: Mode, last: Last) -> None:
+        """Start the next searches from here."""
+        self.u, self._last = mode.u, last
 
     def forget(self) -> None:
         """Start the next search from the last mode as it is: the axes have turned."""
         self._last = None
 
-    def find(self, roots: list[Floats], fixed: list[Floats]) -> Mode | None:
+    def find(self, roots: list[Floats], beta: Floats) -> Mode | None:
         """û by Newton with step halving, with third derivatives; None where it is not found."""
-        fine = self.accuracy == FINE
-        here = self._at(self._foreseen(roots, fixed), fixed, roots, 3 if fine else 2)
+        fine, fixed = self.accuracy == FINE, self.fixed(beta)
+        here = self._at(self._foreseen(roots, beta), fixed, roots, 3 if fine else 2)
         if not np.isfinite(here.penalized):
             here = self._at(np.zeros_like(self.u), fixed, roots, 3 if fine else 2)
         for number in range(STEPS):
-            weights = self.weights(here.ell)
-            if self._factorize(roots, here, weights):
-                self._held = here
-            else:
+            weights = self.factored(roots, here)
+            if weights is None:
+                weights = self.weights(here.ell)
                 weights = {k: np.maximum(w, 0.0) * (k[0] == k[1]) for k, w in weights.items()}
                 if not self._factorize(roots, here, weights):
                     return None
             step = self.rows.factor.u - here.u
             bound, limit = float(step @ step), self.accuracy**2 * len(step)
-            length = self._length(step, weights, roots) if bound < limit else np.inf
+            length = self._length(step, here, roots) if bound < limit else np.inf
             if fine and number == 0 and length < FINE**4 * len(step):
                 return here  # as near as a step from FINE would bring it
             last = length < limit
@@ -107,35 +105,37 @@ class ModeSearch:
             here = there
         return None
 
-    def factored(self, roots: list[Floats], mode: Mode) -> bool:
-        """H at a mode, if it is not what was factored last."""
-        return self._held is mode or self._factorize(roots, mode, self.weights(mode.ell))
+    def factored(self, roots: list[Floats], mode: Mode) -> Weights | None:
+        """W at a mode, with H factored there; None where it has no factor."""
+        if self._held is not mode:
+            weights = self.weights(mode.ell)
+            if not self._factorize(roots, mode, weights):
+                return None
+            self._held, self._weights = mode, weights
+        return self._weights
 
-    def _foreseen(self, roots: list[Floats], fixed: list[Floats]) -> Floats:
+    def _foreseen(self, roots: list[Floats], beta: Floats) -> Floats:
         """The last û, moved along as the parameters did, to first order."""
-        last, self._last = self._last, None
+        last, factor = self._last, self.rows.factor
         if last is None:
             return self.u
+        ends = last.crossed @ (last.beta - beta)[:, None]
         turns = [new - old for new, old in zip(roots, last.roots, strict=True)]
-        changes = self.rows.spread(self.u, turns)
-        ends: Rows = {a: np.zeros(self.problem.n_rows) for a in self.problem.curved}
-        for b, (new, old) in enumerate(zip(fixed, last.fixed, strict=True)):
-            change = new - old + changes.get(b, 0.0)
-            for a in self.problem.curved:
-                ends[a] -= pair_of(last.weights, a, b) * change
-        right = self.rows.scale(self.rows.collect_one(ends), last.roots)
-        right = np.ascontiguousarray(right + self.rows.scale(self.rows.factor.s[:, None], turns))
-        self.rows.factor.forward(right)
-        self.rows.factor.backward(right)
+        turned = any(turn.any() for turn in turns)
+        if turned:
+            ends -= factor.products(self.rows.unscale(self.u[:, None], turns))
+        right = self.rows.scale(ends, last.roots)
+        if turned:
+            right += self.rows.scale(factor.s[:, None], turns)
+        factor.forward(right)
+        factor.backward(right)
         foreseen: Floats = self.u + right[:, 0]
         return foreseen
 
-    def _length(
-        self, step: Floats, weights: Mapping[tuple[int, int], Floats], roots: list[Floats]
-    ) -> float:
-        """Square of a step in conditional standard deviations."""
-        moved = self.rows.spread(step, roots)
-        return float(step @ step) + sum(float((weights[a, a] * r) @ r) for a, r in moved.items())
+    def _length(self, step: Floats, here: Mode, roots: list[Floats]) -> float:
+        """Square of a Newton step in conditional standard deviations."""
+        slope = self.rows.scale(self.rows.score[:, None], roots)[:, 0] - here.u
+        return float(step @ slope)
 
     def _inside(
         self, here: Mode, step: Floats, weights: dict[tuple[int, int], Floats], roots: list[Floats]
@@ -193,21 +193,12 @@ class ModeSearch:
         self, roots: list[Floats], here: Mode, weights: Mapping[tuple[int, int], Floats]
     ) -> bool:
         """Factor H; the border is such that a solve gives the Newton step's end."""
-        rows, curved = self.rows, self.problem.curved
-        rows.weigh(weights)
-        ends: Rows = {}
-        for a in curved:
-            ends[a] = self.prior(here.ell.first[a])
-            for b in curved:
-                ends[a] = ends[a] + pair_of(weights, a, b) * here.shift[b]
-        rows.respond(ends)
+        rows = self.rows
+        rows.step(
+            weights, {a: self.prior(here.ell.first[a]) for a in self.problem.curved}, here.shift
+        )
         self._held = None
         if rows.factor.factorize(np.concatenate([r.ravel() for r in roots])) != 0:
             return False
         rows.factor.solve()
         return True
-
-
-def pair_of(weights: Mapping[tuple[int, int], Floats], a: int, b: int) -> Floats | float:
-    """W (n,) of two predictors in any order; zero where neither depends on the other."""
-    return weights.get((min(a, b), max(a, b)), 0.0)
