@@ -173,8 +173,8 @@ def _check_deviations(model: _FlatModel) -> None:
         beside = f" beside {_counted(flat.shape[1], 'flat coefficient')}" if flat.shape[1] else ""
         raise _refuse(
             [own.name for own in together],
-            f"between levels the data have {told}{beside}, and {len(together) + 1} are needed for the "
-            "likelihood to fall fast enough far out.",
+            f"between levels the data have {told}{beside}, and {len(together) + 1} are needed for "
+            "the likelihood to fall fast enough far out.",
         )
 
 
