@@ -198,12 +198,16 @@ class TestCompiled:
         {"sd": HalfStudentT(3, 2), "sigma": HalfNormal(2)},
         {"sd": Gamma(2, 0.7), "sigma": Exponential(0.5)},
         {"sd": Flat(), "sigma": Flat()},
+        {"x": StudentT(4, 0.3, 0.5)},
+        {"x": Laplace(0.3, 0.5), "Intercept": Flat()},
     )
 
     @all_formulas
     @pytest.mark.parametrize("priors", PRIORS)
     def test_is_the_plain_one(self, formula, priors):
-        posterior = collapse(*gaussian_model(formula, simulated(), priors, weights="w"))
+        posterior = collapse(
+            *gaussian_model(formula, simulated(), possible(formula, priors), weights="w")
+        )
         if not is_compilable(posterior):
             assert any(word in formula for word in ("cs(", "ar1(", "toep("))
             return

@@ -17,9 +17,10 @@ from mixedeffects.algebra._collapsed cimport Collapsed
 
 # The constants of the Python twin.
 cdef double EDGE = 15.0, FARTHEST = 340.0
-# Numbers that describe the prior of a positive parameter, see ``positive_prior``.
+# Numbers that describe the prior of a positive parameter, and of any number.
 cdef enum:
     PRIOR = 5
+    REAL_PRIOR = 6
 
 
 cdef struct Covariance:
@@ -44,13 +45,18 @@ cdef class CollapsedDensity(Collapsed):
 
     ``covariances`` as tuples (map (k, k), linear (d, k, k) or None, priors (d, PRIOR),
     shapes (c,)); ``sigma`` (PRIOR,) the prior of σ; ``log_scale`` of the response; ``constant``
-    of the density.
+    of the density.  Coefficients that are given, β (P,), come last in x; ``coefficients`` then
+    are functions (P, P), shift (P,) and priors (P, REAL_PRIOR) of shift + functions β.
     """
 
     cdef Covariance[64] covariance
     cdef readonly int64_t dimension
     cdef double log_scale, constant
     cdef double* sigma
+    cdef int64_t at_sigma
+    cdef double* functions
+    cdef double* shift
+    cdef double* of_functions
     cdef double* x
     cdef double* by_x
     cdef double* T
@@ -58,7 +64,8 @@ cdef class CollapsedDensity(Collapsed):
     cdef double* centre
     cdef double* spread
 
-    def __init__(self, collapsed, covariances, sigma, double log_scale, double constant):
+    def __init__(self, collapsed, covariances, sigma, double log_scale, double constant,
+                 coefficients=None):
         super().__init__(*collapsed)
         cdef int64_t first = 0
         cdef int t
@@ -77,9 +84,13 @@ cdef class CollapsedDensity(Collapsed):
             self.covariance[t].partial = self.hold(np.zeros((k, k)))
             self.covariance[t].left = self.hold(np.zeros((k, k)))
             first += len(priors) + len(shapes)
-        self.dimension = first + 1
+        self.at_sigma, self.dimension = first, first + 1 + self.n_held
         self.log_scale, self.constant = log_scale, constant
         self.sigma = self.hold(sigma)
+        if self.n_held:
+            functions, shift, priors = coefficients
+            self.functions, self.shift = self.hold(functions), self.hold(shift)
+            self.of_functions = self.hold(priors)
         self.x = self.hold(np.zeros(self.dimension))
         self.by_x = self.hold(np.zeros(self.dimension))
         self.T = self.hold(np.zeros(self.n_given))
@@ -104,7 +115,7 @@ cdef class CollapsedDensity(Collapsed):
 
         And the log-density ``priors`` (D,) of x before any data, without its constant.
         """
-        cdef int64_t n, last = self.dimension - 1
+        cdef int64_t n, last = self.at_sigma
         cdef int t, k
         with nogil:
             for n in range(x.shape[0]):
@@ -135,16 +146,19 @@ cdef class CollapsedDensity(Collapsed):
     cdef double density_of_x(self) noexcept nogil:
         """At ``x``; fills ``by_x``."""
         cdef int t
-        cdef int64_t i, last = self.dimension - 1
+        cdef int64_t i, last = self.at_sigma
         cdef double by_log_sigma = 0.0, log_sigma = self.x[last], value, prior = self.constant
         for t in range(self.n_terms):
             self.set_root(&self.covariance[t])
             self.set_relative(&self.covariance[t], exp(-log_sigma))
+        memset(self.by_x, 0, self.dimension * sizeof(double))
         value = self.evaluate_at(
-            self.T, log_sigma - self.log_scale, NULL, self.by_T, &by_log_sigma, NULL)
+            self.T, log_sigma - self.log_scale, self.x + last + 1, self.by_T, &by_log_sigma,
+            self.by_x + last + 1)
         if not isfinite(value):
             return value - value
-        memset(self.by_x, 0, self.dimension * sizeof(double))
+        for i in range(last + 1, self.dimension):
+            self.by_x[i] *= -0.5
         for i in range(self.n_given):
             by_log_sigma -= self.by_T[i] * self.T[i]
         self.by_x[last] = -0.5 * by_log_sigma
@@ -153,6 +167,7 @@ cdef class CollapsedDensity(Collapsed):
             self.set_slope(&self.covariance[t], -0.5 * exp(-log_sigma))
             self.pull(&self.covariance[t])
             prior += self.prior_of(&self.covariance[t])
+        prior += self.prior_of_held()
         for i in range(self.dimension):
             if not isfinite(self.by_x[i]):
                 return self.by_x[i] - self.by_x[i]
@@ -242,6 +257,21 @@ cdef class CollapsedDensity(Collapsed):
             self.by_x[angle] -= 2.0 * own.shapes[i] * tanh(self.x[angle])
         return value
 
+    cdef double prior_of_held(self) noexcept nogil:
+        """The log-density of the coefficients that are given, without its constant."""
+        cdef int i, j, p = self.n_held
+        cdef double* beta = self.x + self.at_sigma + 1
+        cdef double* by_beta = self.by_x + self.at_sigma + 1
+        cdef double value = 0.0, own, slope
+        for i in range(p):
+            own = self.shift[i]
+            for j in range(p):
+                own += self.functions[i * p + j] * beta[j]
+            value += real_prior(self.of_functions + i * REAL_PRIOR, own, &slope)
+            for j in range(p):
+                by_beta[j] += slope * self.functions[i * p + j]
+        return value
+
 
 cdef inline double bounded(double x, double most) noexcept nogil:
     return most if x > most else (-most if x < -most else x)
@@ -259,6 +289,17 @@ cdef double positive_prior(const double* prior, double log_s, double* slope) noe
     slope[0] += (prior[0] - prior[1] * s - 2.0 * prior[2] * square
                  - 2.0 * prior[3] * share / (1.0 + share))
     return (prior[0] * log_s - prior[1] * s - prior[2] * square - prior[3] * log1p(share))
+
+
+cdef double real_prior(const double* prior, double v, double* slope) noexcept nogil:
+    """−a z²/2 − b log(1 + z²/e) − c |z| for z = (v − mean)/scale, and its derivative by v.
+
+    By the numbers mean, scale, a, b, c, e a normal, a Student's t, a Laplace or a flat prior.
+    """
+    cdef double z = (v - prior[0]) / prior[1]
+    cdef double sign = 1.0 if z > 0.0 else (-1.0 if z < 0.0 else 0.0)
+    slope[0] = -(prior[2] * z + 2.0 * prior[3] * z / (prior[5] + z * z) + prior[4] * sign) / prior[1]
+    return -0.5 * prior[2] * z * z - prior[3] * log1p(z * z / prior[5]) - prior[4] * fabs(z)
 
 
 # -- for a sampler that calls C functions from threads of its own ---------------------------

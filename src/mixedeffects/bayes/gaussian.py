@@ -20,9 +20,11 @@ from mixedeffects.bayes.collapsed_draws import (
 from mixedeffects.bayes.compiled_density import compiled_density, is_compilable
 from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.importance_draws import Weighted, weighted_points
+from mixedeffects.bayes.independent import Independent
 from mixedeffects.bayes.normal_approximation import Density, NormalApproximation, approximate
 from mixedeffects.bayes.nuts import Chains, Progress, run_compiled, run_nuts
 from mixedeffects.bayes.prior_model import PriorModel
+from mixedeffects.bayes.priors import Laplace, StudentT
 from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
@@ -33,6 +35,8 @@ TUNE = 300
 PER_DRAW = 20.0
 # Multiplications from which NUTS is dear: minutes.
 DEAR = 1e11
+# Degrees of freedom of a t distribution that is much like a Laplace one.
+SOFT = 4.0
 # Weights with a heavier tail than this cannot be trusted.
 PARETO_K = 0.7
 
@@ -66,10 +70,7 @@ def sample_gaussian(
     """
     posterior = collapse(design, priors)
     settings = replace(settings, tune=min(settings.tune, TUNE))
-    density: Density = (
-        compiled_density(posterior) if is_compilable(posterior) else PlainDensity(posterior)
-    )
-    normal = approximate(density, posterior.start())
+    normal = approximate(density_of(softened(posterior)), posterior.start())
     reason = ""
     if is_dear(posterior, settings):
         found = weighted_points(posterior, normal, settings, progress)
@@ -81,6 +82,22 @@ def sample_gaussian(
         )
     chains = run_chains(posterior, normal, settings, progress)
     return chain_draws(posterior, chains, settings, reason)
+
+
+def density_of(posterior: CollapsedPosterior) -> Density:
+    """Compiled where it can be."""
+    return compiled_density(posterior) if is_compilable(posterior) else PlainDensity(posterior)
+
+
+def softened(posterior: CollapsedPosterior) -> CollapsedPosterior:
+    """The posterior with Student's t in place of Laplace priors, at whose edge is no curvature."""
+    model = posterior.priors
+    own = model.coefficients.independent.priors
+    if not any(isinstance(p, Laplace) for p in own):
+        return posterior
+    soft = [StudentT(SOFT, p.mean, p.scale) if isinstance(p, Laplace) else p for p in own]
+    coefficients = replace(model.coefficients, independent=Independent(soft))
+    return replace(posterior, priors=replace(model, coefficients=coefficients))
 
 
 def is_dear(posterior: CollapsedPosterior, settings: Settings) -> bool:
