@@ -121,10 +121,11 @@ class GeneralRowMethods(Values):
 
         Returns
         -------
-        ndarray (n,), or a table ``estimate std_error conf_low conf_high`` (the limits where
-        an interval was asked for). For ordered categories on the response scale a table of
-        probabilities, one column a category; with standard errors one row a category: ``row
-        category estimate …``.
+        ndarray (n,) or table
+            ``estimate std_error conf_low conf_high``: a table where ``std_error`` or an interval
+            was asked for, limits for the latter. For ordered categories on the response scale a
+            table of probabilities, one column a category; with standard errors one row a
+            category: ``row category estimate …``.
 
         Raises
         ------

@@ -20,9 +20,11 @@ class MixedFit(Tables, PaperTables):
         The family's name; of a zero-inflated one, that of its base.
     nobs : int
         Rows used.
-    beta : (p,) fixed effects, named by ``fixef()``.
-    theta : (m,) covariance parameters, terms by decreasing number of levels; relative to sigma
-        in linear models.
+    beta : ndarray (p,)
+        Fixed effects, named by ``fixef()``.
+    theta : ndarray (m,)
+        Covariance parameters, terms by decreasing number of levels; relative to sigma in
+        linear models.
     sigma : float
         Residual standard deviation; of another family its dispersion parameter, 1 where it
         has none, NaN where a formula describes it.

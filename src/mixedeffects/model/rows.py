@@ -86,8 +86,9 @@ class Rows(Values):
 
         Returns
         -------
-        ndarray (n,), or a table ``estimate std_error conf_low conf_high`` (the limits where
-        an interval was asked for).
+        ndarray (n,) or table
+            ``estimate std_error conf_low conf_high``: a table where ``std_error`` or an interval
+            was asked for, limits for the latter.
         """
         check_option("random", random, ("conditional", "population"))
         check_option("interval", interval, (None, "confidence", "prediction"))

@@ -132,7 +132,8 @@ class AbstractLinear(ABC):
 
         Returns
         -------
-        A table of the labels and ``estimate std_error statistic df p_value``.
+        table
+            The labels and ``estimate std_error statistic df p_value``.
         """
         adjust = self.adjust if adjust is None else adjust
         _check_test(null, side, delta, adjust)
@@ -167,7 +168,8 @@ class AbstractLinear(ABC):
 
         Returns
         -------
-        A table of the ``by`` columns and ``num_df den_df statistic p_value``.
+        table
+            The ``by`` columns and ``num_df den_df statistic p_value``.
         """
         families = self.families()
         tests = [self.freedom.joint(self.L[rows], null - self.constant[rows]) for rows in families]
