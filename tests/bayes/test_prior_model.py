@@ -1,5 +1,6 @@
 """The prior of a model: defaults, addresses, densities in the user's units."""
 
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -493,3 +494,21 @@ def test_impossible_values_are_left_to_what_samples(name: str, factor: float) ->
     data = some_data()
     model = model_of("y ~ x + (x | g)", data | {name: factor * data[name]})
     assert {"Intercept", "sd(x | g)", "sigma"} <= set(shown(model))
+
+
+@pytest.mark.parametrize(
+    ("response", "family"),
+    [
+        *(("y", "gaussian"), ("rating", "cumulative"), ("y", "student_t")),
+        *(("count", "tweedie"), ("share", "ordbeta")),
+    ],
+)
+def test_a_prior_can_be_pickled(response: str, family: str) -> None:
+    model = model_of(f"{response} ~ x + (x | g)", some_data(), family)
+    again = pickle.loads(pickle.dumps(model))
+    beta, rng = np.full(len(model.coefficients.names), 0.3), np.random.default_rng(1)
+    assert again.coefficients.log_density(beta)[0] == model.coefficients.log_density(beta)[0]
+    x = model.terms[0].draw(rng)
+    assert again.terms[0].log_prior(x)[0] == model.terms[0].log_prior(x)[0]
+    psi = np.full(len(model.extras.names), -0.4)
+    assert again.extras.log_density(psi, beta)[0] == model.extras.log_density(psi, beta)[0]

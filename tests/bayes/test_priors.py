@@ -8,9 +8,9 @@ from scipy import integrate, special, stats
 
 import mixedeffects as me
 from mixedeffects.bayes.independent import Independent, PositiveIndependent
+from mixedeffects.bayes.prior_base import AbstractPositivePrior
 from mixedeffects.bayes.priors import (
     LKJ,
-    AbstractPositivePrior,
     AbstractPrior,
     Exponential,
     Flat,

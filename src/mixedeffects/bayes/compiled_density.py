@@ -13,8 +13,8 @@ from scipy.special import betaln
 from mixedeffects.algebra._collapsed_density import CollapsedDensity
 from mixedeffects.bayes.collapsed import CollapsedPosterior
 from mixedeffects.bayes.coordinates import AbstractTermCoordinates, UnstructuredCoordinates
+from mixedeffects.bayes.prior_base import AbstractPositivePrior
 from mixedeffects.bayes.priors import (
-    AbstractPositivePrior,
     AbstractPrior,
     Flat,
     Laplace,
@@ -25,17 +25,13 @@ from mixedeffects.covariance import AbstractCovariance
 
 Floats = NDArray[np.float64]
 
-# Terms that it has room for.
-MOST_TERMS = 64
-
 
 def is_compilable(posterior: CollapsedPosterior) -> bool:
     """Whether the compiled density knows the structures."""
-    known = all(
+    return all(
         isinstance(own, UnstructuredCoordinates) or not len(own.shapes)
         for own in posterior.priors.terms
     )
-    return known and len(posterior.places) <= MOST_TERMS
 
 
 def compiled_density(posterior: CollapsedPosterior) -> CollapsedDensity:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.bayes.priors import AbstractPositivePrior, AbstractPrior, Flat, stacked
+from mixedeffects.bayes.prior_base import AbstractPositivePrior, AbstractPrior, stacked
+from mixedeffects.bayes.priors import Flat
 
 Floats = NDArray[np.float64]
 

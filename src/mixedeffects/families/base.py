@@ -56,6 +56,8 @@ class Extras:
         Values (e,) on the user's scale and their Jacobian (e, e), rows by value.
     from_user : function of values (..., e)
         ψ (..., e), back from the user's scale.
+
+    Both are functions of a module, so that what holds them can be pickled.
     """
 
     names: tuple[str, ...]
@@ -65,7 +67,11 @@ class Extras:
 
 
 def no_extras() -> Extras:
-    return Extras((), np.empty(0), lambda psi: (psi, np.empty((0, 0))), lambda values: values)
+    return Extras((), np.empty(0), _nothing_to_user, np.asarray)
+
+
+def _nothing_to_user(psi: Array) -> tuple[Array, Array]:
+    return psi, np.empty((0, 0))
 
 
 @dataclass(frozen=True)

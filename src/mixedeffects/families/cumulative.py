@@ -111,15 +111,12 @@ class Cumulative(AbstractFamily):
                 names, np.array([tau[0], *logs]), _flexible_to_user, first_and_log_distances
             )
         if len(tau) == 1:
-            return Extras(("threshold.1",), tau, lambda psi: (psi, np.eye(1)), np.array)
+            return Extras(("threshold.1",), tau, _one_to_user, np.array)
         return Extras(
             ("threshold.1", "spacing"),
             np.array([tau[0], np.log(np.exp(logs).mean())]),
-            lambda psi: (
-                np.array([psi[0], np.exp(psi[1])]),
-                np.diag([1.0, np.exp(psi[1])]),
-            ),
-            lambda v: np.stack([v[..., 0], np.log(v[..., 1])], axis=-1),
+            _equidistant_to_user,
+            _equidistant_from_user,
         )
 
     def partials(self, response: Response, point: Predictors, wanted: Wanted) -> Partials:
@@ -206,6 +203,19 @@ def _flexible_to_user(psi: Array) -> tuple[Array, Array]:
     steps = np.array([psi[0], *np.exp(psi[1:])])
     slopes = np.array([1.0, *np.exp(psi[1:])])
     return np.cumsum(steps), np.tril(np.ones((len(psi), len(psi)))) * slopes
+
+
+def _one_to_user(psi: Array) -> tuple[Array, Array]:
+    return psi, np.eye(1)
+
+
+def _equidistant_to_user(psi: Array) -> tuple[Array, Array]:
+    spacing = np.exp(psi[1])
+    return np.array([psi[0], spacing]), np.diag([1.0, spacing])
+
+
+def _equidistant_from_user(values: Array) -> Array:
+    return np.stack([values[..., 0], np.log(values[..., 1])], axis=-1)
 
 
 def _number(x: Array) -> Array:

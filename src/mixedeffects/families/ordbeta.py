@@ -56,10 +56,7 @@ class OrderedBeta(AbstractFamily):
         return Extras(
             ("cutpoint.1", "cutpoint.2"),
             np.array([lower, np.log(max(upper - lower, 0.1))]),
-            lambda psi: (
-                np.array([psi[0], psi[0] + np.exp(psi[1])]),
-                np.array([[1.0, 0.0], [1.0, np.exp(psi[1])]]),
-            ),
+            _to_user,
             first_and_log_distances,
         )
 
@@ -133,6 +130,11 @@ class OrderedBeta(AbstractFamily):
     def initial_dispersion(self, response: Response) -> float:
         between = response.y[(response.y > 0) & (response.y < 1)]
         return beta_start(between) if len(between) > 1 else 0.0
+
+
+def _to_user(psi: Array) -> tuple[Array, Array]:
+    distance = np.exp(psi[1])
+    return np.array([psi[0], psi[0] + distance]), np.array([[1.0, 0.0], [1.0, distance]])
 
 
 def _of_zero(y: Array, eta: Jet, delta: Jet, first: Jet, gap: Jet) -> Jet:

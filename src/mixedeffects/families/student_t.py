@@ -42,7 +42,7 @@ class StudentT(AbstractFamily):
         return Extras(
             ("df",),
             np.array([np.log(_START)]),
-            lambda psi: (np.exp(psi), np.diag(np.exp(psi))),
+            _to_user,
             np.log,
         )
 
@@ -90,3 +90,7 @@ class StudentT(AbstractFamily):
 
     def initial_dispersion(self, response: Response) -> float:
         return float(np.log(max(0.8 * response.y.std(), 1e-150)))
+
+
+def _to_user(psi: Array) -> tuple[Array, Array]:
+    return np.exp(psi), np.diag(np.exp(psi))

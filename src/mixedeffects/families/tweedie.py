@@ -61,11 +61,8 @@ class Tweedie(AbstractFamily):
         return Extras(
             ("power",),
             np.array([0.0]),
-            lambda psi: (
-                1.0 + _parts(psi)[0],
-                np.diag((1.0 - 2.0 * _EDGE) * expit(psi) * expit(-psi)),
-            ),
-            lambda power: logit((power - 1.0 - _EDGE) / (1.0 - 2.0 * _EDGE)),
+            _to_user,
+            _from_user,
         )
 
     def response(
@@ -141,6 +138,16 @@ def _parts(psi: Array) -> tuple[Array, Array]:
     """p − 1 and 2 − p."""
     width = 1.0 - 2.0 * _EDGE
     return _EDGE + width * expit(psi), _EDGE + width * expit(-psi)
+
+
+def _to_user(psi: Array) -> tuple[Array, Array]:
+    slope = (1.0 - 2.0 * _EDGE) * expit(psi) * expit(-psi)
+    return 1.0 + _parts(psi)[0], np.diag(slope)
+
+
+def _from_user(power: Array) -> Array:
+    psi: Array = logit((power - 1.0 - _EDGE) / (1.0 - 2.0 * _EDGE))
+    return psi
 
 
 def _jet_parts(psi: Jet) -> tuple[Jet, Jet]:
