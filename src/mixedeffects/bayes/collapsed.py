@@ -21,6 +21,7 @@ from mixedeffects.algebra.crossproducts import Crossproducts
 from mixedeffects.bayes.prior_model import PriorModel
 from mixedeffects.bayes.priors import Normal
 from mixedeffects.covariance.base import lower_root
+from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import problem_of
 from mixedeffects.fitting.problem import Problem
 from mixedeffects.fitting.solve import solve
@@ -30,6 +31,8 @@ Floats = NDArray[np.float64]
 Density = Callable[[Floats], tuple[float, Floats]]
 
 NONE: Floats = np.empty(0)
+# Terms that a workspace has room for.
+MOST_TERMS = 64
 # A search begins no nearer to a boundary than at these deviations, in units of σ, and angles.
 LEAST, STEEPEST = 0.05, 1.5
 
@@ -210,8 +213,12 @@ def collapse(design: Design, priors: PriorModel) -> CollapsedPosterior:
     Raises
     ------
     ModelError
-        If the model cannot be estimated from these data.
+        If the model cannot be estimated from these data, or has too many random terms.
     """
+    if len(design.random) > MOST_TERMS:
+        raise ModelError(
+            f"The model has {len(design.random)} random terms; up to {MOST_TERMS} can be sampled."
+        )
     normal = priors.coefficients.gaussian_root is not None
     return CollapsedPosterior(problem_of(design, reml=normal), priors)
 

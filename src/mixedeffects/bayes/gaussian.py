@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.algebra._collapsed_density import FUNCTIONS, Pool
+from mixedeffects.algebra.blas_threads import single_threaded_blas
 from mixedeffects.bayes.collapsed import CollapsedPosterior, PlainDensity, collapse
 from mixedeffects.bayes.collapsed_draws import (
     Points,
@@ -59,7 +61,7 @@ def sample_gaussian(
     priors : PriorModel
     settings : Settings
         At most `TUNE` of the tuning draws are made.
-    progress : function of the number of draws, or points, made so far, optional
+    progress : function of the number of draws made so far, optional
 
     Raises
     ------
@@ -124,7 +126,10 @@ def run_chains(
         for density in densities:
             density.whiten(normal.centre, normal.spread)
         pool = Pool(densities)
-        found = run_compiled(FUNCTIONS, pool, d, start, settings, progress=progress, cores=cores)
+        with single_threaded_blas() if cores > 1 else nullcontext():
+            found = run_compiled(
+                FUNCTIONS, pool, d, start, settings, progress=progress, cores=cores
+            )
     else:
         # Threads would wait for each other: most of the time is Python's.
         found = run_nuts(

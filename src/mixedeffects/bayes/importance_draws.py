@@ -1,8 +1,8 @@
 """Draws of a collapsed posterior by importance sampling from a t distribution about its mode.
 
-Its points are a scrambled Sobol sequence, which covers few dimensions far more evenly than as
-many independent points (Owen 1998, ACM Trans. Model. Comput. Simul. 8, 71-102); weights are
-smoothed and judged as by Vehtari, Simpson, Gelman, Yao and Gabry (2024), JMLR 25(72).
+Its points are a randomly shifted Sobol sequence, which covers few dimensions far more evenly than
+as many independent points (Cranley and Patterson 1976, SIAM J. Numer. Anal. 13, 904-914); weights
+are smoothed and judged as by Vehtari, Simpson, Gelman, Yao and Gabry (2024), JMLR 25(72).
 """
 
 from __future__ import annotations
@@ -68,11 +68,12 @@ def weighted_points(
     settings: Settings,
     progress: Progress | None = None,
 ) -> Weighted:
-    """Points about the mode with their weights."""
-    count = number_of_points(settings)
+    """Points about the mode with their weights; ``progress`` is told their share of the draws."""
+    count, draws = number_of_points(settings), settings.chains * settings.draws
     z, log_proposal = student_points(posterior.dimension, count, settings.seed)
     points = points_at(posterior, normal.points(z))
-    log_density = log_densities(posterior, points, progress)
+    tell = None if progress is None else lambda made: progress(made * draws // count)
+    log_density = log_densities(posterior, points, tell)
     done = len(log_density)
     if done < min(USEFUL, count):
         raise KeyboardInterrupt
@@ -90,7 +91,8 @@ def student_points(dimension: int, count: int, seed: int) -> tuple[Floats, Float
     """z (count, d) of a standard t distribution, and its log-density (count,) up to a constant."""
     from scipy.stats.qmc import Sobol
 
-    uniform = Sobol(dimension + 1, rng=np.random.default_rng(seed)).random(count)
+    shift = np.random.default_rng(seed).random(dimension + 1)
+    uniform = (Sobol(dimension + 1, scramble=False).random(count) + shift) % 1.0
     uniform = np.clip(uniform, 1e-12, 1.0 - 1e-12)
     chi_square = 2.0 * gammaincinv(0.5 * FREEDOM, uniform[:, -1])
     z = ndtri(uniform[:, :-1]) * np.sqrt(FREEDOM / chi_square)[:, None]
