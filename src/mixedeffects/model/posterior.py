@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mixedeffects.inference.wald import check_level
 from mixedeffects.model.posterior_accuracy import PosteriorAccuracy
@@ -12,6 +13,9 @@ from mixedeffects.model.posterior_tables import PosteriorTables
 from mixedeffects.saving.posteriors import write_posterior
 from mixedeffects.show.posterior_summary import summarize_posterior
 from mixedeffects.show.summary import Summary
+
+if TYPE_CHECKING:
+    from mixedeffects.model.plotting.posterior import PosteriorPlots
 
 
 class Posterior(PosteriorTables, PosteriorRows, PosteriorEffects, PosteriorAccuracy):
@@ -52,6 +56,13 @@ class Posterior(PosteriorTables, PosteriorRows, PosteriorEffects, PosteriorAccur
     >>> post.beta.round(0).tolist(), post.converged
     ([251.0, 10.0], True)
     """
+
+    @property
+    def plot(self) -> PosteriorPlots:
+        """Pictures: ``post.plot()`` for the panel to look at first, ``post.plot.…`` for each."""
+        from mixedeffects.model.plotting.posterior import PosteriorPlots
+
+        return PosteriorPlots(self)
 
     def summary(self, level: float = 0.95) -> Summary:
         """Everything at a glance: prints as text, shows as HTML in a notebook.

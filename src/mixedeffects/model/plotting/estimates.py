@@ -14,6 +14,7 @@ from mixedeffects.model.options import check_option
 from mixedeffects.model.plotting.curves import curves_of, default_values, held_text
 from mixedeffects.model.plotting.kinds import PlotNumbers
 from mixedeffects.show.plots import fixed_effects, means, predictions, profile
+from mixedeffects.show.plots.style import one_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,11 +91,7 @@ class EstimatePlots(PlotNumbers):
         """
         check_option("kind", kind, ("zeta", "density"))
         found = self._face.profile(parameters)
-        if ax is not None and len(found.curves) > 1:
-            raise ModelError(
-                f"ax= takes one plot, and this has {len(found.curves)}: choose one with"
-                " parameters=, or leave ax out for a figure of all."
-            )
+        one_plot(ax, len(found.curves), "parameters=")
         return profile.profile(found, kind, ax)
 
     def means(

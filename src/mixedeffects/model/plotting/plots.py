@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mixedeffects.model.linear import LinearFit
 
 
+CONDITIONAL = "95% conditional intervals"
+
+
 class Plots(EstimatePlots, RandomPlots, RowPlots):
     """Pictures of a fit, each a method; called, the panel to look at first.
 
@@ -62,7 +65,7 @@ class Plots(EstimatePlots, RandomPlots, RowPlots):
             say(axes[0, 0], str(without))
         if has_random:
             effect = effects_of(self._fit)[0]
-            caterpillar(axes[0, 1], effect, np.argsort(effect.modes, kind="stable"), 0.95)
+            caterpillar(axes[0, 1], effect, np.argsort(effect.modes, kind="stable"), CONDITIONAL)
             self._random_qq(effect, axes[0, 2])
         self.residuals(ax=axes[1, 0])
         self.qq(ax=axes[1, 1])

@@ -22,7 +22,7 @@ from mixedeffects.model.plotting.kinds import PlotNumbers
 from mixedeffects.show.plots import correlations, qq, random_effects, shrinkage
 from mixedeffects.show.plots.effects import chosen_effects, effects_of
 from mixedeffects.show.plots.groups import LINES, Lattice, Panel, chosen_levels, lattice_figure
-from mixedeffects.show.plots.style import new_figure
+from mixedeffects.show.plots.style import one_plot, panels, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,9 +60,9 @@ class RandomPlots(PlotNumbers):
         ModelError
             If there are no such random effects.
         """
-        chosen = chosen_effects(effects_of(self._fit), group, term)
-        _single(ax, len(chosen), "group= and term=")
-        return random_effects.random_effects(chosen, level, ax)
+        chosen = chosen_effects(effects_of(self._fit, level), group, term)
+        one_plot(ax, len(chosen), "group= and term=")
+        return random_effects.random_effects(chosen, f"{percent(level)} conditional intervals", ax)
 
     def random_qq(
         self, group: str | None = None, term: str | None = None, *, ax: Axes | None = None
@@ -73,17 +73,12 @@ class RandomPlots(PlotNumbers):
         normality by the model, so that this shows less than a plot of residuals does.
         """
         chosen = chosen_effects(effects_of(self._fit), group, term)
-        _single(ax, len(chosen), "group= and term=")
+        one_plot(ax, len(chosen), "group= and term=")
         if len(chosen) == 1:
             return self._random_qq(chosen[0], ax)
-        columns = min(len(chosen), 3)
-        rows = -(-len(chosen) // columns)
-        figure = new_figure(4.2 * columns, 4.0 * rows)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for each, effect in zip(axes, chosen, strict=False):
+        figure, axes = panels(len(chosen), 3, 4.2, 4.0)
+        for each, effect in zip(axes, chosen, strict=True):
             self._random_qq(effect, each)
-        for unused in axes[len(chosen) :]:
-            unused.set_visible(False)
         return figure
 
     def _random_qq(self, effect: Any, ax: Axes | None) -> Axes:
@@ -184,7 +179,7 @@ class RandomPlots(PlotNumbers):
             group = several[0].group
         term = next((t for t in several if t.group == group), None) or self._term(group)
         k = len(term.names)
-        _single(ax, 1 if k > correlations.PAIRWISE else k * (k - 1) // 2)
+        one_plot(ax, 1 if k > correlations.PAIRWISE else k * (k - 1) // 2)
         return correlations.correlations(term, ax)
 
     def shrinkage(self, group: str | None = None, *, ax: Axes | None = None) -> Axes | Figure:
@@ -212,7 +207,7 @@ class RandomPlots(PlotNumbers):
                 " events): it is drawn of linear fits. plot.groups() has the rows beside the model."
             )
         k = len(found.names)
-        _single(ax, k * (k - 1) // 2)
+        one_plot(ax, k * (k - 1) // 2)
         return shrinkage.shrinkage(found, term.group, ax)
 
     def _term(self, group: str | None) -> RandomTermEstimate:
@@ -227,12 +222,4 @@ class RandomPlots(PlotNumbers):
         raise ModelError(
             f"group={group!r} has no random effects: choose one of"
             f" {', '.join(map(repr, known))}.{suggestion(str(group), known)}"
-        )
-
-
-def _single(ax: Any, count: int, choice: str = "") -> None:
-    if ax is not None and count > 1:
-        chosen = f"choose one with {choice}, or " if choice else ""
-        raise ModelError(
-            f"ax= takes one plot, and this has {count}: {chosen}leave ax out for a figure of all."
         )

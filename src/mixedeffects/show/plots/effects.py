@@ -14,16 +14,30 @@ from mixedeffects.effects.random import modes_table
 from mixedeffects.errors import ModelError, suggestion
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.inference.wald import check_level, quantile
 
 Floats = NDArray[np.float64]
+
+
+NONE = "The model has no random effects to draw."
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Predictor and group of a random term, names (k,) of its columns, its levels (L,)."""
+
+    component: str
+    group: str
+    names: tuple[str, ...]
+    levels: NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One random effect: of a group, by a column.
 
-    ``levels`` (L,) as text; ``modes`` and ``std_error`` (L,); ``sd``, the estimated standard
-    deviation; ``number`` and ``column``, where it is among the fit's terms.
+    ``levels`` (L,) as text; ``modes`` (L,), with intervals from ``low`` to ``high``; ``number``
+    and ``column``, where it is among the model's terms.
     """
 
     component: str
@@ -31,8 +45,8 @@ class Effect:
     term: str
     levels: NDArray[Any]
     modes: Floats
-    std_error: Floats
-    sd: float
+    low: Floats
+    high: Floats
     number: int
     column: int
 
@@ -44,31 +58,44 @@ class Effect:
         return f"{self.group} ({self.component.replace('_', ' ')})"
 
 
-def effects_of(fit: Fit | GeneralFit) -> list[Effect]:
-    """All random effects of a fit, those of ``ranef()``.
+def effects_of(fit: Fit | GeneralFit, level: float = 0.95) -> list[Effect]:
+    """All random effects of a fit, those of ``ranef()``, with conditional intervals.
 
     Raises
     ------
     ModelError
         If it has none.
     """
-    if not fit.estimates.terms:
-        raise ModelError("The model has no random effects to draw.")
+    check_level(level)
+    terms = [Labels(t.component, t.group, t.names, t.levels) for t in fit.estimates.terms]
+    if not terms:
+        raise ModelError(NONE)
     table = modes_table(fit.estimates, fit.factor)
+    half = quantile(np.inf, level) * table["std_error"]
+    modes = table["estimate"]
+    return listed_effects(terms, modes, modes - half, modes + half)
+
+
+def listed_effects(
+    terms: Sequence[Labels], modes: Floats, low: Floats, high: Floats
+) -> list[Effect]:
+    """Effects of terms, whose values stand one after the other, columns varying fastest."""
     found, first = [], 0
-    for number, term in enumerate(fit.estimates.terms):
-        size, k = term.modes.size, len(term.names)
-        errors = table["std_error"][first : first + size].reshape(-1, k)
-        first += size
+    for number, term in enumerate(terms):
+        k = len(term.names)
+        own = slice(first, first + len(term.levels) * k)
+        first = own.stop
+        at, below, above = (part[own].reshape(-1, k) for part in (modes, low, high))
+        levels = level_text(term.levels)
         found += [
             Effect(
                 term.component,
                 term.group,
                 name,
-                level_text(term.levels),
-                term.modes[:, j],
-                errors[:, j],
-                float(np.sqrt(term.covariance[j, j])),
+                levels,
+                at[:, j],
+                below[:, j],
+                above[:, j],
                 number,
                 j,
             )

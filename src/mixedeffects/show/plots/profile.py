@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,7 @@ from mixedeffects.show.plots.style import (
     GREY,
     dress,
     new_axes,
-    new_figure,
+    panels,
     zero_line,
 )
 
@@ -41,15 +40,10 @@ def profile(found: Profile, kind: str, ax: Axes | None) -> Axes | Figure:
         ax = new_axes(ax, width=5.0, height=4.2)
         draw(ax, found.curves[0], CAPTIONS[kind])
         return ax
-    columns = min(len(found.curves), 3)
-    rows = math.ceil(len(found.curves) / columns)
-    figure = new_figure(3.9 * columns, 3.3 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, axes = panels(len(found.curves), 3, 3.9, 3.3)
     figure.suptitle(CAPTIONS[kind], fontsize="small", color=GREY)
-    for each, curve in zip(axes, found.curves, strict=False):
+    for each, curve in zip(axes, found.curves, strict=True):
         draw(each, curve)
-    for unused in axes[len(found.curves) :]:
-        unused.set_visible(False)
     return figure
 
 

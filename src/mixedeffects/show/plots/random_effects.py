@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.inference.wald import check_level, quantile
 from mixedeffects.show.plots.effects import Effect, by_place
 from mixedeffects.show.plots.intervals import interval_rows
 from mixedeffects.show.plots.style import (
@@ -16,7 +15,6 @@ from mixedeffects.show.plots.style import (
     dress,
     new_axes,
     new_figure,
-    percent,
     row_labels,
     rows_height,
     zero_line,
@@ -29,13 +27,15 @@ if TYPE_CHECKING:
 Integers = NDArray[np.intp]
 
 
-def random_effects(effects: Sequence[Effect], level: float, ax: Axes | None) -> Axes | Figure:
-    """One effect on one axes, or several side by side, groups one above the other."""
-    check_level(level)
+def random_effects(effects: Sequence[Effect], intervals: str, ax: Axes | None) -> Axes | Figure:
+    """One effect on one axes, or several side by side, groups one above the other.
+
+    ``intervals``, of which kind they are.
+    """
     if len(effects) == 1 or ax is not None:
         effect = effects[0]
         ax = new_axes(ax, height=rows_height(len(effect.levels)))
-        caterpillar(ax, effect, np.argsort(effect.modes, kind="stable"), level)
+        caterpillar(ax, effect, np.argsort(effect.modes, kind="stable"), intervals)
         return ax
     places = by_place(effects)
     heights = [rows_height(len(own[0].levels)) for own in places.values()]
@@ -47,23 +47,23 @@ def random_effects(effects: Sequence[Effect], level: float, ax: Axes | None) -> 
         order = np.argsort(own[0].modes, kind="stable")
         axes = part.subplots(1, len(own), sharey=True, squeeze=False)[0]
         for position, (each, effect) in enumerate(zip(axes, own, strict=True)):
-            caterpillar(each, effect, order, level)
+            caterpillar(each, effect, order, intervals)
             if position:
                 each.tick_params(labelleft=False)
                 each.set_ylabel("")
     return figure
 
 
-def caterpillar(ax: Axes, effect: Effect, order: Integers, level: float) -> None:
+def caterpillar(ax: Axes, effect: Effect, order: Integers, intervals: str) -> None:
     """The modes of one effect in the order given, from below."""
-    modes, half = effect.modes[order], quantile(np.inf, level) * effect.std_error[order]
-    interval_rows(ax, np.arange(len(order), dtype=float), modes, modes - half, modes + half)
+    rows = np.arange(len(order), dtype=float)
+    interval_rows(ax, rows, *(v[order] for v in (effect.modes, effect.low, effect.high)))
     zero_line(ax, vertical=True)
     row_labels(ax, effect.levels[order].tolist())
     dress(
         ax,
         f"{effect.term} by {effect.place}",
-        f"{counted(len(order), 'level')}; {percent(level)} conditional intervals",
+        f"{counted(len(order), 'level')}; {intervals}",
         x="Deviation from the population",
         y=effect.group,
         grid="x",

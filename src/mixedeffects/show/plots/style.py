@@ -63,6 +63,31 @@ def new_axes(ax: Axes | None, width: float = WIDTH, height: float = HEIGHT) -> A
     return ax
 
 
+def one_plot(ax: Any, count: int, choice: str = "") -> None:
+    """Refuse to draw several plots on the axes given; ``choice``, by which one is chosen.
+
+    Raises
+    ------
+    ModelError
+    """
+    if ax is not None and count > 1:
+        chosen = f"choose one with {choice}, or " if choice else ""
+        raise ModelError(
+            f"ax= takes one plot, and this has {count}: {chosen}leave ax out for a figure of all."
+        )
+
+
+def panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of so many axes, in rows of columns, each so many inches."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure = new_figure(width * columns, height * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for unused in axes[count:]:
+        unused.remove()
+    return figure, axes[:count]
+
+
 def new_figure(width: float, height: float) -> Figure:
     """A figure of several axes, which is what a plot returns.
 
