@@ -59,7 +59,7 @@ def cases(kind: str | None = None) -> tuple[str, ...]:
     """Ids of the cases of a kind, or of all.
 
     ``"lmm"`` (lme4), ``"glmmTMB"`` and ``"nlme"`` are Gaussian; ``"general"`` has the others,
-    ``"quadrature"`` those with more than one node, ``"bare"`` those without a residual.
+    ``"quadrature"`` those with more than one node, ``"joint"`` those with none, ``"bare"`` those without a residual.
     """
     return tuple(id_ for id_, raw in _raw().items() if kind in (None, _kind(raw["model"])))
 
@@ -68,6 +68,8 @@ def _kind(model: dict[str, Any]) -> str:
     kind = model["kind"]
     if model.get("nAGQ", 1) > 1:
         return "quadrature"
+    if model.get("nAGQ", 1) == 0:
+        return "joint"
     if model.get("dispformula") == "~0":
         return "bare"
     plain = model.get("family", "gaussian") == "gaussian" and model.get("link") != "log"

@@ -269,7 +269,7 @@ def test_singular_fit_of_two_effects():
     assert found.optimum.value == pytest.approx(finer.optimum.value, abs=1e-3)
 
 
-@pytest.mark.parametrize("nodes", [0, -1, 2.5, True, "9", 1000])
+@pytest.mark.parametrize("nodes", [-1, 2.5, True, "9", 1000])
 def test_a_rule_has_nodes(cbpp, nodes):
     with pytest.raises(ModelError, match="number of nodes"):
         me.fit(COUNTS, cbpp, family="binomial", quadrature=nodes)

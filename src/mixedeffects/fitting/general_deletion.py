@@ -18,6 +18,7 @@ from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_estimates import general_estimate
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.general_solve import general_solution_at
+from mixedeffects.fitting.joint_mode import check_likelihood
 from mixedeffects.fitting.plain import general_objective
 from mixedeffects.fitting.refusals import check_zeros
 from mixedeffects.fitting.solve import search
@@ -29,6 +30,7 @@ class GeneralDeletions:
     """Deletes rows of a generalized fit, again and again, in any number of threads."""
 
     def __init__(self, fit: GeneralFit) -> None:
+        check_likelihood(fit.problem)
         self._fit = fit
 
     def without(self, rows: NDArray[np.integer]) -> Deleted:

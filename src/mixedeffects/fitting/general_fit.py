@@ -22,6 +22,7 @@ from mixedeffects.fitting.general import (
 from mixedeffects.fitting.general_conditional import GeneralConditional
 from mixedeffects.fitting.general_estimates import general_estimate
 from mixedeffects.fitting.general_solve import GeneralSolution, solve_general
+from mixedeffects.fitting.joint_solve import solve_joint
 from mixedeffects.fitting.quadrature import check_quadrature
 from mixedeffects.fitting.refusals import (
     check_explained_means,
@@ -67,7 +68,7 @@ class GeneralFit:
 
     @property
     def quadrature(self) -> int:
-        """Nodes along each random effect, 1 for the Laplace approximation."""
+        """Nodes along each random effect; 1 for Laplace, 0 with coefficients as modes."""
         return self.problem.quadrature
 
     @cached_property
@@ -88,7 +89,8 @@ def fit_general(
 ) -> GeneralFit:
     """Fit designs with a family; ``start`` is θ (m,) of the user's columns, or None.
 
-    ``quadrature``: nodes along each random effect, 1 for the Laplace approximation.
+    ``quadrature``: nodes along each random effect, 1 for the Laplace approximation, 0 for
+    coefficients that are estimated along with the modes.
 
     Raises
     ------
@@ -97,16 +99,16 @@ def fit_general(
     """
     problem = general_problem_of(design, family, quadrature)
     theta = checked_start(problem, start)
-    return completed_general(
-        design, family, problem, solve_general(problem, theta, on_step=progress)
-    )
+    solver = solve_joint if quadrature == 0 else solve_general
+    return completed_general(design, family, problem, solver(problem, theta, on_step=progress))
 
 
 def refit_general(fit: GeneralFit, y: Any) -> GeneralFit:
     """The same model of another response: nobs values, or one for each row of the data."""
     y = checked_response(fit.design, y)
     problem = problem_with_response(fit, y)
-    solution = solve_general(problem, fit.solution.optimum.theta)
+    solver = solve_joint if fit.quadrature == 0 else solve_general
+    solution = solver(problem, fit.solution.optimum.theta)
     return completed_general(replace(fit.design, y=y), fit.family, problem, solution)
 
 

@@ -111,7 +111,7 @@ def general_solution_at(objective: GeneralObjective, optimum: Optimum) -> Genera
         objective.upright(along)
     inner = basis.T @ hessian @ basis
     principal = Evaluation(here.value, basis.T @ here.gradient, inner, inner)
-    covariance = basis @ (2.0 * _inverse(inner)) @ basis.T
+    covariance = basis @ (2.0 * inverse(inner)) @ basis.T
     covariance[m:, m:] += UNBOUNDED**2 * (away @ away.T)
     return GeneralSolution(
         optimum=replace(optimum, value=plain.value, gradient=plain.gradient, hessian=hessian),
@@ -158,7 +158,7 @@ def bounded_basis(used: NDArray[np.bool_], away: Floats) -> Floats:
     return basis
 
 
-def _inverse(hessian: Floats) -> Floats:
+def inverse(hessian: Floats) -> Floats:
     """The inverse, each parameter in its own units; of no use where there is no curvature."""
     sizes = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
     values, vectors = np.linalg.eigh(hessian / np.outer(sizes, sizes))

@@ -23,6 +23,7 @@ from mixedeffects.errors import ModelError
 from mixedeffects.families.response import Response
 from mixedeffects.fitting.boundary import least_deviation
 from mixedeffects.fitting.general import GeneralProblem
+from mixedeffects.fitting.joint_mode import check_joint, check_likelihood
 from mixedeffects.fitting.laplace import Integral, LaplaceObjective
 from mixedeffects.fitting.mode import Mode, Rows
 from mixedeffects.fitting.optimize import Evaluation
@@ -72,6 +73,9 @@ def check_quadrature(problem: GeneralProblem) -> None:
         return
     if problem.exact:
         raise ModelError(EXACT.format(count))
+    if count == 0:
+        check_joint(problem)
+        return
     if factors != 1 or problem.groupings[0].relationship is not None:
         found = f"{factors} sets of them" if factors != 1 else "levels related by a matrix"
         raise ModelError(
@@ -94,7 +98,14 @@ def check_quadrature(problem: GeneralProblem) -> None:
 
 
 def objective_of(problem: GeneralProblem, u: Floats | None = None) -> LaplaceObjective:
-    """The objective with the problem's number of nodes; it looks for the mode from ``u`` (q,)."""
+    """The objective with the problem's number of nodes; it looks for the mode from ``u`` (q,).
+
+    Raises
+    ------
+    ModelError
+        If the problem's estimates are of no likelihood.
+    """
+    check_likelihood(problem)
     plain = problem.quadrature == 1 or not problem.groupings
     return LaplaceObjective(problem, u) if plain else QuadratureObjective(problem, u)
 

@@ -143,7 +143,7 @@ def _shift(component: str, term: str, steps: Floats, size: float) -> _Shift:
 
 def _estimates_check(fit: GeneralFit, found: Importance, shifts: list[_Shift], n: int) -> Check:
     worst = max(shifts, key=lambda s: (s.certain > SHIFT, s.certain, abs(s.value)))
-    way = "the Laplace approximation" if fit.quadrature == 1 else f"quadrature={fit.quadrature}"
+    way = "the Laplace approximation" if fit.quadrature <= 1 else f"quadrature={fit.quadrature}"
     error = f"{found.error:+.3g} ± {found.std_error:.2g}"
     message = (
         f"the exact log-likelihood lies {error} from that of {way}, and its maximum "
@@ -159,7 +159,7 @@ def _estimates_check(fit: GeneralFit, found: Importance, shifts: list[_Shift], n
 
 
 def _way_out(fit: GeneralFit) -> str:
-    nodes = NODES if fit.quadrature == 1 else 2 * fit.quadrature + 1
+    nodes = NODES if fit.quadrature <= 1 else 2 * fit.quadrature + 1
     try:
         check_quadrature(replace(fit.problem, quadrature=nodes))
     except ModelError:

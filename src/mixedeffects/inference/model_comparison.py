@@ -14,6 +14,7 @@ from mixedeffects.errors import DataError, ModelError
 from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.fit import Fit, fit_design
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.fitting.joint_mode import check_likelihood
 from mixedeffects.formula.design import Design
 from mixedeffects.inference.likelihood_ratio import (
     Ratio,
@@ -190,6 +191,9 @@ def _by_ml(fits: Sequence[AnyFit]) -> list[AnyFit]:
 
 
 def _check_criteria(fits: Sequence[AnyFit]) -> None:
+    for fit in fits:
+        if isinstance(fit, GeneralFit):
+            check_likelihood(fit.problem)
     kinds = {fit.estimates.reml for fit in fits}
     way_out = "Fit them with reml=False, or let compare(..., refit=True) do so."
     if len(kinds) > 1:

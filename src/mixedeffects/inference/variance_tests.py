@@ -9,6 +9,7 @@ from typing import Literal
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
+from mixedeffects.fitting.joint_mode import check_likelihood
 from mixedeffects.inference.exact_test import exact_p_value, spectrum
 from mixedeffects.inference.likelihood_ratio import (
     Ratio,
@@ -92,6 +93,7 @@ def _test(fit: Fit, reduction: Reduction, method: Method, n: int, seed: Seed) ->
 def _general_test(
     fit: GeneralFit, component: str, reduction: Reduction, method: Method, n: int, seed: Seed
 ) -> VarianceTest:
+    check_likelihood(fit.problem)
     small = reduced_general_fit(fit, component, reduction)
     if method == "bootstrap":
         ratio = plain_ratio(small, fit)

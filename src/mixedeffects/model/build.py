@@ -82,6 +82,8 @@ def fit(
     quadrature
         Nodes of adaptive Gauss-Hermite quadrature along each random effect, for models whose
         random effects are one to three of one grouping factor; 1 is the Laplace approximation.
+        0 is what lme4 calls so: coefficients of a binomial or Poisson mean are estimated along
+        with the random effects, which biases them, with standard errors at known variances.
     missing
         ``"drop"`` leaves out, counts and reports rows with missing values; ``"error"``
         refuses them.
@@ -179,10 +181,10 @@ def _refuse(
             "maximum likelihood."
         )
     whole = isinstance(quadrature, int | np.integer) and not isinstance(quadrature, bool)
-    if not whole or not 1 <= quadrature <= FINEST:
+    if not whole or not 0 <= quadrature <= FINEST:
         raise ModelError(
             f"quadrature={quadrature!r} is not a number of nodes: give a whole number from 1 "
-            f"(Laplace) to {FINEST}."
+            f"(Laplace) to {FINEST}, or 0 for coefficients as modes."
         )
     if quadrature != 1 and not others and family == build_family("gaussian"):
         raise ModelError(EXACT.format(quadrature))

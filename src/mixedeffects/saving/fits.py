@@ -14,6 +14,7 @@ from mixedeffects.errors import FileFormatError, MixedEffectsError
 from mixedeffects.fitting.fit import Fit, completed, problem_of
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.fitting.general_fit import GeneralFit, completed_general, general_problem_of
+from mixedeffects.fitting.laplace import LaplaceObjective
 from mixedeffects.fitting.lmm import Objective
 from mixedeffects.fitting.optimize import Optimum
 from mixedeffects.fitting.quadrature import objective_of
@@ -117,8 +118,14 @@ def _generalized(manifest: Mapping[str, Any], arrays: Arrays) -> GeneralFit:
     _check_count(optimum, problem.n_parameters + problem.n_fixed, "parameters")
     solution = unpack_solution(manifest["solution"], optimum, problem.n_parameters, arrays)
     _check_shapes(problem, arrays)
-    _check_value(optimum, objective_of(problem).refine(optimum.theta).value)
+    _check_value(optimum, _likelihood(problem, optimum))
     return completed_general(design, family, problem, solution)
+
+
+def _likelihood(problem: GeneralProblem, optimum: Optimum) -> float:
+    laplace = problem.quadrature == 0  # the approximation, at other estimates than its own
+    objective = LaplaceObjective(problem) if laplace else objective_of(problem)
+    return objective.refine(optimum.theta).value
 
 
 def _check_count(optimum: Optimum, wanted: int, what: str) -> None:

@@ -51,7 +51,7 @@ def summarize_general(
         formula=fit.design.formula,
         facts=tuple(_facts(fit)),
         tables=tuple(_tables(fit, residuals, freedom, level)),
-        notes=(*_response_notes(fit.design), *notes(fit.design, fit.estimates)),
+        notes=(*_joint_notes(fit), *_response_notes(fit.design), *notes(fit.design, fit.estimates)),
         certificate=tuple(certificate(fit.estimates)),
         converged=fit.estimates.converged,
     )
@@ -61,6 +61,8 @@ def _way(fit: GeneralFit) -> str:
     nodes = fit.quadrature
     if fit.problem.exact:
         return "exact likelihood"
+    if nodes == 0:
+        return "Laplace approximation with the coefficients as modes"
     return "Laplace approximation" if nodes == 1 else f"adaptive quadrature, {nodes} nodes"
 
 
@@ -133,6 +135,15 @@ def _caption(component: ComponentEstimate, family: AbstractFamily) -> str:
 
 
 # -- notes ---------------------------------------------------------------------------------
+
+
+def _joint_notes(fit: GeneralFit) -> Iterator[str]:
+    if fit.quadrature == 0:
+        yield (
+            "quadrature=0: the coefficients are estimated along with the random effects, not by "
+            "maximum likelihood, and are nearer to zero; their standard errors take the variances "
+            "as known."
+        )
 
 
 def _response_notes(design: Design) -> Iterator[str]:
