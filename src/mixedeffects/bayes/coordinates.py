@@ -35,8 +35,6 @@ from mixedeffects.covariance.base import column_deviations, lower_root
 Floats = NDArray[np.float64]
 Pullback = Callable[[Floats], Floats]
 
-_LOG_2 = math.log(2.0)
-
 # Correlations are kept this far from ±1, in coordinates.
 EDGE = 15.0
 # The least standard deviation, as a share of the largest, that has a coordinate.
@@ -60,6 +58,11 @@ class AbstractTermCoordinates(ABC):
     n_columns: int
     deviations: PositiveIndependent
     shapes: Floats = field(repr=False)
+    _constant: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        constants = math.log(2.0) - betaln(self.shapes, self.shapes)
+        object.__setattr__(self, "_constant", float(np.sum(constants)))
 
     @property
     def dimension(self) -> int:
@@ -83,11 +86,13 @@ class AbstractTermCoordinates(ABC):
         value, by_logs = self.deviations.log_density_of_logs(x[:d])
         if not len(self.shapes):
             return value, by_logs
-        a, t = self.shapes, np.abs(x[d:])
-        # −½(log s + log(1 − s)) of s = (1 + tanh x)/2
-        product = t + np.log1p(np.exp(-2.0 * t))
-        value += float(np.sum(_LOG_2 - betaln(a, a) - 2.0 * a * product))
-        return value, np.concatenate([by_logs, -2.0 * a * np.tanh(x[d:])])
+        slopes = by_logs.tolist()
+        for angle, a in zip(x[d:].tolist(), self.shapes.tolist(), strict=True):
+            t = abs(angle)
+            # log s + log(1 − s) of s = (1 + tanh x)/2 is −2 times the parenthesis
+            value -= 2.0 * a * (t + math.log1p(math.exp(-2.0 * t)))
+            slopes.append(-2.0 * a * math.tanh(angle))
+        return value + self._constant, np.array(slopes)
 
     def draw(self, rng: np.random.Generator) -> Floats:
         """x (n,) from the prior."""
