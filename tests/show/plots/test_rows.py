@@ -87,6 +87,13 @@ def test_unknown_kinds_are_refused(fit, counts):
         counts.plot.residuals("standardized")
 
 
+def test_residuals_of_no_unit_variance_have_no_normal_quantiles(fit, counts):
+    assert np.allclose(xy(fit.plot.qq("scaled"), "points")[1], np.sort(fit.residuals("scaled")))
+    for each in (fit, counts):
+        with pytest.raises(ModelError, match="kind='response' has no unit variance"):
+            each.plot.qq("response")
+
+
 def test_rows_fitted_exactly_are_left_out_and_counted():
     rng = np.random.default_rng(1)
     data = pd.DataFrame({"y": rng.normal(size=40), "g": np.arange(40) % 8, "x": np.arange(40) == 7})

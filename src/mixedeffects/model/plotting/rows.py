@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixedeffects.errors import ModelError
 from mixedeffects.inference.streams import Seed
 from mixedeffects.model.plotting.kinds import PlotNumbers
 from mixedeffects.show.plots import influence, qq, residuals, simulated_residuals
@@ -49,11 +50,19 @@ class RowPlots(PlotNumbers):
     def qq(self, kind: str | None = None, *, seed: int = 0, ax: Axes | None = None) -> Axes:
         """Residuals against normal quantiles, with the band of independent values.
 
-        Parameters are those of ``residuals``; only residuals of unit variance are comparable.
+        Parameters are those of ``residuals``.
+
+        Raises
+        ------
+        ModelError
+            For residuals that are not of unit variance.
         """
         cloud = self._cloud(kind, seed)
         if not cloud.unit:
-            cloud = self._cloud(None, seed)
+            raise ModelError(
+                f"kind={kind!r} has no unit variance to be compared with normal quantiles: leave it"
+                " out, or use 'quantile'."
+            )
         return qq.qq(cloud.residual, "Normal Q–Q of residuals", cloud.name, "row", ax)
 
     def simulated_residuals(
