@@ -28,6 +28,7 @@ ORDER = (
     "saving",
     "model",
     "sklearn",
+    "marginaleffects",
     "cli",
 )
 HEAVY = (

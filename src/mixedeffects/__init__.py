@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixedeffects import covariance, errors, families, sklearn
+    from mixedeffects import covariance, errors, families, marginaleffects, sklearn
     from mixedeffects.bayes import priors
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load, power
@@ -49,6 +49,7 @@ _HOMES = {
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),
     "sklearn": ("mixedeffects.sklearn", None),
+    "marginaleffects": ("mixedeffects.marginaleffects", None),
     "families": ("mixedeffects.families", None),
     "priors": ("mixedeffects.bayes.priors", None),
 }
