@@ -59,7 +59,8 @@ def cases(kind: str | None = None) -> tuple[str, ...]:
     """Ids of the cases of a kind, or of all.
 
     ``"lmm"`` (lme4), ``"glmmTMB"`` and ``"nlme"`` are Gaussian; ``"general"`` has the others,
-    ``"quadrature"`` those with more than one node, ``"joint"`` those with none, ``"bare"`` those without a residual.
+    ``"quadrature"`` those with more than one node, ``"joint"`` those with none, ``"bare"`` those
+    without a residual.
     """
     return tuple(id_ for id_, raw in _raw().items() if kind in (None, _kind(raw["model"])))
 
