@@ -94,7 +94,8 @@ class DrawnSurface(AbstractSurface):
         for part in self.parts:
             if part.design is None:
                 continue
-            kept = np.append(0, part.kept) if self.latent else part.kept
+            stands_in = self.sampled.family.has_thresholds and part.name == "conditional"
+            kept = np.append(0, part.kept) if stands_in and part.design.has_intercept else part.kept
             cells = evaluate(part.design, grid)
             if linear:
                 found &= estimable(part.design.X, kept, mean(cells))
