@@ -69,8 +69,10 @@ def test_a_figure_let_go_can_still_be_saved(fit, tmp_path):
 def test_a_notebook_shows_a_figure_once(fit, monkeypatch):
     # of pyplot's figures it shows each at the end of a cell, and what the cell returns
     monkeypatch.setattr(plt, "get_backend", lambda: "module://matplotlib_inline.backend_inline")
-    fit.plot()
+    figure = fit.plot()
     assert not plt.get_fignums()
+    # also in the first cell, before IPython knows of figures
+    assert figure._repr_png_().startswith(b"\x89PNG")
     fit.plot.residuals()
     assert len(plt.get_fignums()) == 1
 

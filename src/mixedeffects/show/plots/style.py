@@ -99,12 +99,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 def _figure(width: float, height: float, returned: bool = False) -> Figure:
     import matplotlib.pyplot as plt
-    from matplotlib.figure import Figure
 
     backend = plt.get_backend().lower()
     options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
     if returned and "inline" in backend:
-        return Figure(**options)
+        from mixedeffects.show.plots.shown import ShownFigure
+
+        return ShownFigure(**options)
     if backend in FILES:
         # the last one alone stays open, for plt.savefig
         for number in plt.get_fignums():
