@@ -51,10 +51,11 @@ def test_population_and_new_rows(linear):
     np.testing.assert_allclose(found["std_error"], fixed.std(axis=0, ddof=1))
     with pytest.raises(NewLevelError, match="nobody"):
         linear.predict(new)
-    at_zero = linear.predict(new, new_levels="population", std_error=True)
+    at_zero = linear.predict(new, new_levels="population", std_error=True, seed=1)
     own = fixed[:, 0] + b[:, 1, 0] + 0.5 * b[:, 1, 1]
     np.testing.assert_allclose(at_zero["estimate"], [own.mean(), fixed[:, 1].mean()])
-    np.testing.assert_allclose(at_zero["std_error"][1], fixed[:, 1].std(ddof=1))
+    drawn_too = linear.predict(new, new_levels="sample", std_error=True, seed=1)
+    np.testing.assert_allclose(at_zero["std_error"], drawn_too["std_error"])
     assert np.isnan(linear.predict({"x": [None, 1.0], "g": ["g1", "g1"]})[0])
 
 
@@ -79,6 +80,7 @@ def test_prediction_intervals_add_the_residuals(linear):
     np.testing.assert_allclose(found["estimate"], eta.mean(axis=0))
     # new groups vary as much as the covariance says
     population = linear.predict(interval="prediction", random="population", seed=2)
+    np.testing.assert_allclose(population["estimate"], linear.predict(random="population"))
     draws, covariance = draws_of(linear), linear._sampled.terms[0].covariances
     x = table()["x"]
     fixed = draws["Intercept"][:, None] + np.outer(draws["x"], x)

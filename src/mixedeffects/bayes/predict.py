@@ -63,12 +63,15 @@ def predict(sampled: Sampled, rows: GeneralRows, request: Request) -> dict[str, 
     rng = np.random.default_rng(request.seed)
     effects = _effects(sampled, rows, request, rng)
     target = target_of(sampled.family, sampled.response, request.component, request.scale)
+    typical = _typical(effects, request)
     parts = []
     for block in row_blocks(rows.n, sampled.size):
         own = some_rows(rows, block)
         eta = predictors(sampled, own, EVERY, effects)
-        values = per_draw(target.value, eta)
-        columns = summary(values, request.level)
+        columns = summary(per_draw(target.value, eta), request.level)
+        if typical is not None:
+            at_zero = predictors(sampled, own, EVERY, typical)
+            columns["estimate"] = per_draw(target.value, at_zero).mean(axis=0)
         if request.interval == "prediction":
             new = drawn_responses(sampled, response_of(sampled, own), eta, rng)
             columns |= _about(columns["estimate"], new, request.level)
@@ -98,10 +101,19 @@ def _effects(
             return Effects(None)
         known = fresh_effects(sampled, EVERY, rng).known
         return Effects(known, unseen_effects(sampled, rows, EVERY, rng))
-    own = own_effects(sampled, EVERY)
-    if request.new_levels != "sample":
-        return own
-    return Effects(own.known, unseen_effects(sampled, rows, EVERY, rng))
+    known = own_effects(sampled, EVERY).known
+    if not any((codes >= 0).any() for codes in rows.new_codes):
+        return Effects(known)
+    return Effects(known, unseen_effects(sampled, rows, EVERY, rng))
+
+
+def _typical(effects: Effects, request: Request) -> Effects | None:
+    """Those of a typical group in place of new ones, where expectations are of it."""
+    if request.random == "population":
+        return None if effects.known is None else Effects(None)
+    if request.new_levels == "population" and effects.new is not None:
+        return Effects(effects.known)
+    return None
 
 
 def _check_observable(sampled: Sampled, request: Request) -> None:
@@ -116,10 +128,3 @@ def _check_observable(sampled: Sampled, request: Request) -> None:
             "interval='prediction' is of a new observation, and only the response is observed: "
             "use scale='response' and component='response', or interval='confidence'."
         )
-
-
-def fitted_draws(sampled: Sampled, rows: GeneralRows, block: slice) -> Floats:
-    """Expectations (N, n) of the response of a block of rows, given the effects drawn."""
-    eta = predictors(sampled, some_rows(rows, block), EVERY, own_effects(sampled, EVERY))
-    target = target_of(sampled.family, sampled.response, "response", "response")
-    return per_draw(target.value, eta)

@@ -87,9 +87,10 @@ class PosteriorRows(PosteriorValues):
         std_error
             Whether to return a table with standard deviations.
         new_levels
-            A group that the model has not seen is an ``"error"``; has an effect of zero
-            (``"population"``), which the intervals then do not count; or one drawn anew with
-            the covariance of each draw (``"sample"``), which they do.
+            A group that the model has not seen is an ``"error"``; or one is drawn for each draw
+            with its covariance. Expectations are averages over these (``"sample"``), or those
+            at an effect of zero (``"population"``); standard deviations and limits hold all of a
+            new group's uncertainty in both.
         scale, component
             As of a generalized fit's ``predict``.
         level
