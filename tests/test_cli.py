@@ -13,6 +13,7 @@ import pytest
 
 import mixedeffects as me
 from mixedeffects import cli
+from mixedeffects.cli import files, progress
 
 SLOPES = "Reaction ~ Days + (Days | Subject)"
 PROGRAM = [sys.executable, "-c", "from mixedeffects.cli import main; main()"]
@@ -248,7 +249,7 @@ def test_errors_are_one_line_and_status_2(run, folder, arguments, words):
 
 
 def test_parquet_without_pyarrow_is_refused_before_the_fit(run, folder, monkeypatch):
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(files, "find_spec", lambda name: None)
     status, _, err = run("fit", SLOPES, "sleepstudy", "--fixef", "a.parquet")
     assert status == 2
     assert "pip install 'mixedeffects[files]'" in err[0]
@@ -292,16 +293,16 @@ def test_version_and_help(run):
 
 
 def test_progress_shows_on_a_terminal_once_a_fit_takes_long(monkeypatch, capsys):
-    monkeypatch.setattr(cli, "PATIENCE", -1.0)
+    monkeypatch.setattr(progress, "PATIENCE", -1.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     seen = []
-    step = cli._Progress.__call__
+    step = progress.Progress.__call__
     monkeypatch.setattr(
-        cli._Progress, "__call__", lambda self, n, v: (seen.append(n), step(self, n, v))[0]
+        progress.Progress, "__call__", lambda self, n, v: (seen.append(n), step(self, n, v))[0]
     )
     assert cli.run(["fit", SLOPES, "sleepstudy", "--ml", "--level", "0.9"]) == 0
     assert capsys.readouterr().out.startswith("Linear mixed model")
-    quick = cli._Progress()
+    quick = progress.Progress()
     quick(3, 1743.6)
     assert quick._line is not None
     quick(4, 1743.5)
