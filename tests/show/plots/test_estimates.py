@@ -330,3 +330,14 @@ def test_other_frames_serve_as_well():
 
 def test_the_accessor_says_what_it_has(orthodont):
     assert "random_effects, random_qq, residuals" in repr(orthodont.plot)
+
+
+def test_contrasts_of_long_names_stay_apart():
+    rng = np.random.default_rng(1)
+    names = [f"a level of a name that is long, number {i}" for i in range(4)]
+    data = pd.DataFrame({"f": np.repeat(names, 25), "g": np.arange(100) % 10})
+    data["y"] = rng.normal(size=100) + rng.normal(size=10)[data["g"]]
+    ax = me.fit("y ~ f + (1 | g)", data).plot.contrasts("f")
+    assert len(set(rows(ax))) == 6
+    assert rows(ax)[-1].endswith("number 1")
+    assert "number 0 - a level" in rows(ax)[-1]

@@ -129,4 +129,29 @@ def test_no_power_of_ten_stands_over_the_caption(size):
     figure.draw_without_rendering()
     assert not ax.yaxis.get_offset_text().get_text()
     shown = [label.get_text().replace("−", "-") for label in ax.get_yticklabels()]
+    assert max(map(len, shown)) <= 9
     assert np.allclose([float(s) for s in shown], ax.get_yticks(), rtol=1e-9, atol=1e-9 * size)
+
+
+def test_numbers_far_from_zero_are_told_apart():
+    figure = Figure()
+    ax = figure.add_subplot()
+    ax.plot([2e9, 2e9 + 5], [0.0, 1.0])
+    style.dress(ax, "title")
+    figure.draw_without_rendering()
+    shown = [label.get_text() for label in ax.get_xticklabels()]
+    assert len(set(shown)) == len(shown)
+    assert [float(s) for s in shown] == ax.get_xticks().tolist()
+
+
+def test_titles_settle_within_the_axes_that_labels_leave():
+    figure = style.new_figure(8.0, 4.0)
+    left, right = figure.subplots(1, 2)
+    left.set_yticks([0.0], ["a label that takes the room of both axes away"])
+    for ax in (left, right):
+        style.dress(ax, "A title of several words", "and a caption that is longer than its title")
+    style.settle(figure)
+    figure.draw_without_rendering()
+    for ax in (left, right):
+        for text in (*ax.texts, ax._left_title):
+            assert text.get_window_extent().width <= ax.get_window_extent().width

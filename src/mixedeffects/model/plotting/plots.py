@@ -15,7 +15,7 @@ from mixedeffects.model.plotting.random import RandomPlots
 from mixedeffects.model.plotting.rows import RowPlots
 from mixedeffects.show.plots.effects import effects_of
 from mixedeffects.show.plots.random_effects import caterpillar
-from mixedeffects.show.plots.style import new_figure, plain, say
+from mixedeffects.show.plots.style import new_figure, plain, say, settle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,6 +70,7 @@ class Plots(EstimatePlots, RandomPlots, RowPlots):
         self.residuals(ax=axes[1, 0])
         self.qq(ax=axes[1, 1])
         self.scale_location(ax=axes[1, 2] if has_random else axes[0, 1])
+        settle(figure)
         return figure
 
 

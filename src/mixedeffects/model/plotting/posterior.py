@@ -18,7 +18,7 @@ from mixedeffects.model.options import check_option
 from mixedeffects.show.plots import draws, fixed_effects, pairs, predictive, random_effects
 from mixedeffects.show.plots.effects import NONE, Effect, Labels, chosen_effects, listed_effects
 from mixedeffects.show.plots.random_effects import caterpillar
-from mixedeffects.show.plots.style import new_figure, one_plot, percent, plain
+from mixedeffects.show.plots.style import new_figure, one_plot, percent, plain, settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +67,7 @@ class PosteriorPlots:
         self.traces(worst, ax=axes[1, 0])
         self.ranks(worst, ax=axes[1, 1])
         self.pairs(ax=axes[1, 2])
+        settle(figure)
         return figure
 
     def traces(

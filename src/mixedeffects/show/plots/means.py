@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+# Characters of each side of a contrast.
+SIDE = 26
+
 
 def means(found: MarginalMeans, name: str, ax: Axes | None) -> Axes:
     """Along a covariate as lines, else in rows; families of ``by`` in colours.
@@ -53,7 +56,9 @@ def contrasts(found: Contrasts, name: str, ax: Axes | None) -> Axes:
     """Differences in rows, the first above, with the line at none."""
     columns = found.columns(tests=True)
     texts_of = row_labels({n: found.labels[n] for n in (*found.by, "contrast")})[::-1]
-    ax = new_axes(ax, height=style.rows_height(len(texts_of), 0.28))
+    names = [_shortened(text) for text in texts_of]
+    width = style.WIDTH + 0.07 * max(max(map(len, names)) - 20, 0)
+    ax = new_axes(ax, width, style.rows_height(len(names), 0.28))
     estimate, low, high = (columns[n][::-1] for n in ("estimate", "conf_low", "conf_high"))
     interval_rows(ax, np.arange(len(texts_of), dtype=float), estimate, low, high)
     ratio = isinstance(found.back, BackTransform)
@@ -61,11 +66,19 @@ def contrasts(found: Contrasts, name: str, ax: Axes | None) -> Axes:
     if ratio and (low > 0.0).all():
         ax.set_xscale("log")
         _plain_ticks(ax)
-    style.row_labels(ax, texts_of)
+    style.row_labels(ax, names, 2 * SIDE + 3)
     how = "unadjusted" if found.adjust == "none" else f"adjusted ({found.adjust})"
     caption = f"{counted(len(texts_of), 'contrast')}; {percent(found.level)} intervals, {how}"
     dress(ax, f"Contrasts of {name}", caption, x="Ratio" if ratio else "Difference", grid="x")
     return ax
+
+
+def _shortened(contrast: str) -> str:
+    """Both sides of a contrast shortened for themselves, so that it stays one of its own."""
+    for sign in (" - ", " / "):
+        if contrast.count(sign) == 1:
+            return sign.join(style.plain(side, SIDE) for side in contrast.split(sign))
+    return contrast
 
 
 def _plain_ticks(ax: Axes) -> None:

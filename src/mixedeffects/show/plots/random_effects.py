@@ -17,6 +17,7 @@ from mixedeffects.show.plots.style import (
     new_figure,
     row_labels,
     rows_height,
+    settle,
     zero_line,
 )
 
@@ -51,6 +52,7 @@ def random_effects(effects: Sequence[Effect], intervals: str, ax: Axes | None) -
             if position:
                 each.tick_params(labelleft=False)
                 each.set_ylabel("")
+    settle(figure)
     return figure
 
 

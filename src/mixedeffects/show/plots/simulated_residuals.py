@@ -20,6 +20,7 @@ from mixedeffects.show.plots.style import (
     row_labels,
     rows_height,
     scatter,
+    settle,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def simulated_residuals(found: SimulatedResiduals) -> Figure:
     over_expected(axes[1], found)
     if groups is not None:
         by_group(axes[2], groups)
+    settle(figure)
     return figure
 
 

@@ -156,9 +156,11 @@ def _plain_numbers(axis: Axis) -> None:
     from matplotlib.ticker import FuncFormatter, ScalarFormatter
 
     def shown(value: float, _: int | None) -> str:
-        low, high = axis.get_view_interval()
-        exact = 0.0 if abs(value) < 1e-9 * abs(high - low) else value
-        return f"{exact:.10g}".replace("-", "−")
+        ends = axis.get_view_interval()
+        span, largest = abs(ends[1] - ends[0]), np.abs(ends).max()
+        exact = 0.0 if abs(value) < 1e-9 * span else value
+        digits = int(np.clip(np.log10(largest / span) + 3.0, 3, 15)) if span > 0.0 else 6
+        return f"{exact:.{digits}g}".replace("e+0", "e").replace("e+", "e").replace("-", "−")
 
     if not isinstance(axis.get_major_formatter(), ScalarFormatter) or axis.get_scale() != "linear":
         return
@@ -171,9 +173,7 @@ def _plain_numbers(axis: Axis) -> None:
 
 
 def _titled(ax: Axes, title: str, caption: str) -> None:
-    look: dict[str, Any] = {"loc": "left", "fontsize": "medium", "fontweight": "bold"}
-    heading = ax.set_title(plain(title, 200), pad=6.0, **look)
-    _wrapped(ax, heading)
+    _headed(ax, plain(title, 200), None, _room(ax))
     if caption:
         note = ax.annotate(
             plain(caption, 400),
@@ -186,16 +186,35 @@ def _titled(ax: Axes, title: str, caption: str) -> None:
             color=GREY,
             gid="caption",
         )
-        _wrapped(ax, note)
-        height = note.get_window_extent().height * 72.0 / _root(ax).dpi
-        ax.set_title(heading.get_text(), pad=8.0 + height, **look)
+        _headed(ax, plain(title, 200), note, _room(ax))
 
 
-def _wrapped(ax: Axes, text: Text) -> None:
-    """Break a text to the width of its axes."""
+def settle(figure: Figure) -> None:
+    """Break titles and captions anew, to the widths that the layout has come to."""
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        notes = [text for text in ax.texts if text.get_gid() == "caption"]
+        title = ax.get_title(loc="left").replace("\n", " ")
+        if notes:
+            notes[0].set_text(notes[0].get_text().replace("\n", " "))
+            _headed(ax, title, notes[0], float(ax.get_window_extent().width))
+
+
+def _headed(ax: Axes, title: str, note: Text | None, width: float) -> None:
+    """A title within so many pixels, over a note within as many."""
+    pad = 6.0
+    if note is not None:
+        _wrap(note, width)
+        pad = 8.0 + note.get_window_extent().height * 72.0 / _root(ax).dpi
+    heading = ax.set_title(title, loc="left", fontsize="medium", fontweight="bold", pad=pad)
+    _wrap(heading, width)
+
+
+def _wrap(text: Text, width: float) -> None:
+    """Break a text to so many pixels."""
     whole = text.get_text()
     if whole:
-        share = _room(ax) / float(text.get_window_extent().width)
+        share = width / float(text.get_window_extent().width)
         text.set_text("\n".join(wrap(whole, max(int(0.97 * share * len(whole)), 16))))
 
 
@@ -235,16 +254,16 @@ def zero_line(ax: Axes, value: float = 0.0, vertical: bool = False) -> None:
     draw(value, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1, gid="zero")
 
 
-def row_labels(ax: Axes, labels: Sequence[str]) -> None:
+def row_labels(ax: Axes, names: Sequence[str], longest: int = LONGEST) -> None:
     """Labels of rows 0, 1, … where they have room; else of the first and the last alone."""
-    count = len(labels)
+    labels, count = [plain(name, longest) for name in names], len(names)
     room = 0.85 * _inches(ax)[1] / max(count, 1)
     ax.set_ylim(-0.6 - 0.005 * count, count - 0.4 + 0.005 * count)
     if room >= CLOSEST or count <= 2:
         size = min(_points("small"), 72.0 * room * 0.85)
-        ax.set_yticks(range(count), [plain(label) for label in labels], fontsize=size)
+        ax.set_yticks(range(count), labels, fontsize=size)
     else:
-        ax.set_yticks([0, count - 1], [plain(labels[0]), plain(labels[-1])])
+        ax.set_yticks([0, count - 1], [labels[0], labels[-1]])
 
 
 def scatter(ax: Axes, x: Floats, y: Floats, color: str = BLUE) -> None:
