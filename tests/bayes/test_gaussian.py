@@ -333,6 +333,26 @@ def test_what_cannot_be_fitted_is_refused():
         sample_gaussian(*gaussian_model("y ~ 1 + (1 | g)", data), Settings(2, 50, 50, 1))
 
 
+def test_without_coefficients():
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(10), 6)
+    data = pd.DataFrame({"y": rng.normal(size=10)[g] + rng.normal(size=60), "g": g})
+    post = me.sample("y ~ 0 + (1 | g)", data, seed=1)
+    assert len(post.fixef()) == 0
+    assert list(post.fixef().columns)[:3] == ["term", "estimate", "std_error"]
+    assert len(post.varcorr()) == 2
+
+
+def test_too_many_terms_are_refused():
+    data = pd.DataFrame({"y": np.arange(80.0) ** 2 % 7, "g": np.arange(80) % 8})
+    terms = [f"z{i}" for i in range(66)]
+    for i, term in enumerate(terms):
+        data[term] = (np.arange(80) + i) % 5
+    formula = "y ~ 1 + " + " + ".join(f"(1 | {term})" for term in terms)
+    with pytest.raises(ModelError, match="up to 64 can be sampled"):
+        collapse(*gaussian_model(formula, data))
+
+
 def test_sleepstudy_takes_no_time():
     """Far above what any machine needs, far below what Python between evaluations would."""
     model = gaussian_model(SLEEPSTUDY, me.datasets.load("sleepstudy"))

@@ -9,6 +9,7 @@ from mixedeffects.algebra._collapsed import Collapsed
 Floats = NDArray[np.float64]
 
 FUNCTIONS: tuple[int, int]
+MOST_DENSITIES: int
 
 class CollapsedDensity(Collapsed):
     dimension: int

@@ -306,7 +306,10 @@ cdef double real_prior(const double* prior, double v, double* slope) noexcept no
 
 
 cdef class Pool:
-    """Densities of one posterior for threads: each call takes one that no other uses."""
+    """Densities of one posterior for threads: each call takes one that no other uses.
+
+    At most ``MOST_DENSITIES``, and at least as many as threads that call at a time.
+    """
 
     cdef list densities
     cdef int n
@@ -315,7 +318,9 @@ cdef class Pool:
     cdef PyThread_type_lock lock[64]
 
     def __init__(self, densities):
-        self.densities = list(densities)[:64]
+        self.densities = list(densities)
+        if len(self.densities) > MOST_DENSITIES:
+            raise ValueError(f"more than {MOST_DENSITIES} densities")
         self.n = len(self.densities)
         for i in range(self.n):
             self.density[i] = <void*> self.densities[i]
@@ -361,5 +366,6 @@ cdef int64_t keep_draw(
     return 0
 
 
+MOST_DENSITIES = 64
 # Addresses of the functions that give the density at z (d,), and what is kept of a draw: z.
 FUNCTIONS = (<uintptr_t> &log_density, <uintptr_t> &keep_draw)

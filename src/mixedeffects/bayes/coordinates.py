@@ -160,14 +160,15 @@ class AbstractStructuredCoordinates(AbstractTermCoordinates):
         d = len(self.deviations)
         sd = np.exp(_bounded(x[:d], FARTHEST))
         angles, slopes = self.angles(_bounded(x[d:], EDGE))
-        theta, speed = np.concatenate([sd, angles]), np.concatenate([sd, slopes])
+        moved = self.covariance.jacobian(np.concatenate([sd, angles]))
+        flat, speed = moved.reshape(len(moved), -1), np.concatenate([sd, slopes])
 
         def pullback(slope: Floats) -> Floats:
-            moved = self.covariance.jacobian(theta)
-            by_x: Floats = np.einsum("ij,mij->m", slope, moved) * speed
+            by_x: Floats = (flat @ slope.ravel()) * speed
             return by_x
 
-        return self.covariance.factor(theta), pullback
+        # the root is linear in the deviations
+        return (sd @ flat[:d]).reshape(moved.shape[1:]), pullback
 
     def of_root(self, root: Floats) -> Floats:
         d = len(self.deviations)

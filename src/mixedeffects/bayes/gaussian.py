@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.algebra._collapsed_density import FUNCTIONS, Pool
+from mixedeffects.algebra._collapsed_density import FUNCTIONS, MOST_DENSITIES, Pool
 from mixedeffects.algebra.blas_threads import single_threaded_blas
 from mixedeffects.bayes.collapsed import CollapsedPosterior, PlainDensity, collapse
 from mixedeffects.bayes.collapsed_draws import (
@@ -27,6 +26,7 @@ from mixedeffects.bayes.normal_approximation import Density, NormalApproximation
 from mixedeffects.bayes.nuts import Chains, Progress, run_compiled, run_nuts
 from mixedeffects.bayes.prior_model import PriorModel
 from mixedeffects.bayes.priors import Laplace, StudentT
+from mixedeffects.fitting.replicates import affordable_threads
 from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
@@ -121,7 +121,7 @@ def run_chains(
         return rng.standard_normal(d)
 
     if is_compilable(posterior):
-        cores = min(settings.chains, os.cpu_count() or 1)
+        cores = min(settings.chains, affordable_threads(posterior.problem), MOST_DENSITIES)
         densities = [compiled_density(posterior) for _ in range(cores)]
         for density in densities:
             density.whiten(normal.centre, normal.spread)

@@ -9,6 +9,11 @@ from mixedeffects.bayes.diagnostics import ess_bulk, ess_tail, r_hat
 
 Floats = NDArray[np.float64]
 
+COLUMNS = (
+    *("estimate", "std_error", "median", "conf_low", "conf_high"),
+    *("r_hat", "ess_bulk", "ess_tail"),
+)
+
 
 def summary(draws: Floats, level: float) -> dict[str, Floats]:
     """Columns ``estimate std_error median conf_low conf_high`` (...) of draws (N, ...).
@@ -34,6 +39,8 @@ def quantiles(draws: Floats, shares: list[float]) -> Floats:
 
 def diagnosed(chains: Floats, level: float) -> dict[str, Floats]:
     """The columns of ``summary`` of draws (C, S, ...), and ``r_hat ess_bulk ess_tail``."""
+    if not chains.size:
+        return dict.fromkeys(COLUMNS, np.empty(chains.shape[2:]))
     flat = chains.reshape(-1, *chains.shape[2:])
     return summary(flat, level) | {
         "r_hat": r_hat(chains),
