@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 
 import numpy as np
@@ -269,10 +268,15 @@ class TestCosts:
 
 
 class TestInterrupt:
-    def test_nuts_keeps_what_it_has(self, monkeypatch):
+    def test_nuts_keeps_what_it_has(self):
         model = gaussian_model(SLEEPSTUDY, me.datasets.load("sleepstudy"))
-        self._interrupt_after(0.8)
-        draws = sample_gaussian(*model, Settings(2, 10**6, 100, 1))
+        sent = []
+
+        def stop(done):
+            if done > 2000 and not sent:
+                sent.append(os.kill(os.getpid(), signal.SIGINT))
+
+        draws = sample_gaussian(*model, Settings(2, 10**6, 100, 1), stop)
         assert draws.interrupted
         assert 0 < draws.beta.shape[1] < 10**6
         assert draws.modes[0].shape[:2] == draws.beta.shape[:2] == draws.log_prior.shape
@@ -301,9 +305,6 @@ class TestInterrupt:
 
         with pytest.raises(KeyboardInterrupt):
             sample_gaussian(*model, Settings(2, 500, 100, 1), stop)
-
-    def _interrupt_after(self, seconds):
-        threading.Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 
 
 class TestApproximation:
