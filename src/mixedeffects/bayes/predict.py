@@ -20,7 +20,7 @@ from mixedeffects.bayes.predictors import (
 )
 from mixedeffects.bayes.rows import some_rows
 from mixedeffects.bayes.sampled import Sampled, row_blocks
-from mixedeffects.bayes.summaries import summary
+from mixedeffects.bayes.summaries import quantiles
 from mixedeffects.effects.general_rows import GeneralRows
 from mixedeffects.effects.general_targets import Component, target_of
 from mixedeffects.effects.predict import Interval, Random, Seed
@@ -68,13 +68,16 @@ def predict(sampled: Sampled, rows: GeneralRows, request: Request) -> dict[str, 
     for block in row_blocks(rows.n, sampled.size):
         own = some_rows(rows, block)
         eta = predictors(sampled, own, EVERY, effects)
-        columns = summary(per_draw(target.value, eta), request.level)
+        values = per_draw(target.value, eta)
+        columns = {"estimate": values.mean(axis=0)} | _spread(values, request)
         if typical is not None:
             at_zero = predictors(sampled, own, EVERY, typical)
             columns["estimate"] = per_draw(target.value, at_zero).mean(axis=0)
         if request.interval == "prediction":
             new = drawn_responses(sampled, response_of(sampled, own), eta, rng)
-            columns |= _about(columns["estimate"], new, request.level)
+            columns |= _spread(new, request)
+            # how far new observations lie from what is expected
+            columns["std_error"] = np.sqrt(np.mean((new - columns["estimate"]) ** 2, axis=0))
         parts.append(columns)
     return {
         name: rows.spread(np.concatenate([part[name] for part in parts]))
@@ -82,11 +85,15 @@ def predict(sampled: Sampled, rows: GeneralRows, request: Request) -> dict[str, 
     }
 
 
-def _about(estimate: Floats, draws: Floats, level: float) -> dict[str, Floats]:
-    """Limits of new observations (N, n), and how far they lie from what is expected."""
-    columns = summary(draws, level)
-    spread = np.sqrt(np.mean((draws - estimate) ** 2, axis=0))
-    return {"std_error": spread, "conf_low": columns["conf_low"], "conf_high": columns["conf_high"]}
+def _spread(draws: Floats, request: Request) -> dict[str, Floats]:
+    """Standard deviations and limits (n,) of draws (N, n), as far as they are asked for."""
+    columns = {}
+    if "std_error" in request.columns:
+        columns["std_error"] = draws.std(axis=0, ddof=1)
+    if request.interval is not None:
+        tail = 0.5 - 0.5 * request.level
+        columns["conf_low"], columns["conf_high"] = quantiles(draws, [tail, 1.0 - tail])
+    return columns
 
 
 def _effects(

@@ -85,9 +85,11 @@ def predictors(sampled: Sampled, rows: GeneralRows, chosen: Chosen, effects: Eff
 
 
 def _add(eta: Floats, values: Floats, codes: NDArray[np.int32], b: Floats) -> None:
+    """Add zb to η (N, n) of the rows whose code is of a level."""
     known = np.flatnonzero(codes >= 0)
-    for k in range(values.shape[1]):
-        column = b[:, codes[known], k] * values[known, k]
+    for k in range(values.shape[1] if len(known) else 0):
+        column = np.take(b[:, :, k], codes[known], axis=1)
+        column *= values[known, k]
         if len(known) == len(codes):
             eta += column
         else:
