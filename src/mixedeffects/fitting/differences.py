@@ -38,7 +38,6 @@ def differenced_hessian(
             lacking += 1
         else:
             hessian[i] = slope
-    objective(psi)
     symmetric: Floats = 0.5 * (hessian + hessian.T)
     return symmetric, lacking
 

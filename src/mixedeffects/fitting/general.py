@@ -74,7 +74,8 @@ class GeneralProblem:
     ``weights`` (n,) prior weights or None; ``predictors``, the family's, in its order, then
     its extra parameters as predictors of one constant; ``terms`` with their ``groupings``,
     ``predictor`` (F,) the predictor of each grouping; ``plan`` of the factor; ``quadrature``,
-    how many nodes the integral has along each random effect, 1 for Laplace.
+    how many nodes the integral has along each random effect, 1 for Laplace; ``reml``, whether
+    the coefficients are integrated out as well.
     """
 
     family: AbstractFamily
@@ -89,6 +90,7 @@ class GeneralProblem:
     n_parameters: int
     n_fixed: int
     quadrature: int = 1
+    reml: bool = False
 
     @property
     def curved(self) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ def general_estimate(
     zeros = [(zero_name(problem.terms, names, zero), zero.slope) for zero in solution.zeros]
     principal = solution.principal
     return Estimates(
-        reml=False,
+        reml=problem.reml,
         nobs=problem.n_rows,
         beta=components[0].beta,
         x_names=components[0].x_names,

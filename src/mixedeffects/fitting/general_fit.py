@@ -86,18 +86,19 @@ def fit_general(
     start: Any = None,
     progress: Progress | None = None,
     quadrature: int = 1,
+    reml: bool = False,
 ) -> GeneralFit:
     """Fit designs with a family; ``start`` is θ (m,) of the user's columns, or None.
 
     ``quadrature``: nodes along each random effect, 1 for the Laplace approximation, 0 for
-    coefficients that are estimated along with the modes.
+    coefficients that are estimated along with the modes.  ``reml`` is for family NoResidual.
 
     Raises
     ------
     DataError, ModelError
         If the family cannot have produced the response, or the model cannot be estimated.
     """
-    problem = general_problem_of(design, family, quadrature)
+    problem = general_problem_of(design, family, quadrature, reml)
     theta = checked_start(problem, start)
     solver = solve_joint if quadrature == 0 else solve_general
     return completed_general(design, family, problem, solver(problem, theta, on_step=progress))
@@ -152,7 +153,7 @@ def completed_general(
 
 
 def general_problem_of(
-    design: Design, family: AbstractFamily, quadrature: int = 1
+    design: Design, family: AbstractFamily, quadrature: int = 1, reml: bool = False
 ) -> GeneralProblem:
     """The designs as standardized arrays, one predictor after the other.
 
@@ -175,6 +176,7 @@ def general_problem_of(
     extras = family.extras(response)
     predictors += [_constant(name, len(design.y)) for name in extras.names]
     problem = build_general(family, response, predictors, design.weights, quadrature)
+    problem = replace(problem, reml=reml)
     check_general(problem)
     check_quadrature(problem)
     return problem

@@ -25,7 +25,7 @@ def without_residual(design: Design) -> NoResidual:
         If rows share all of their random effects, so that nothing tells them apart, or the
         fixed effects leave nothing.
     """
-    _check_own_effects(design)
+    check_own_effects(design)
     y = design.y if design.offset is None else design.y - design.offset
     rest = y - design.X @ np.linalg.lstsq(design.X, y)[0] if design.X.shape[1] else y
     spread = float(np.sqrt(np.mean(rest**2)))
@@ -37,8 +37,13 @@ def without_residual(design: Design) -> NoResidual:
     return NoResidual(sd=SHARE * spread)
 
 
-def _check_own_effects(design: Design) -> None:
-    """Refuse a design in which no term has an effect of its own for every row."""
+def check_own_effects(design: Design) -> None:
+    """Refuse a design in which no term has an effect of its own for every row.
+
+    Raises
+    ------
+    ModelError
+    """
     shared = None
     for random in design.random:
         values = random.values

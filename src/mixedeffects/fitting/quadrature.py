@@ -27,6 +27,7 @@ from mixedeffects.fitting.joint_mode import check_joint, check_likelihood
 from mixedeffects.fitting.laplace import Integral, LaplaceObjective
 from mixedeffects.fitting.mode import Mode, Rows
 from mixedeffects.fitting.optimize import Evaluation
+from mixedeffects.fitting.restricted import RestrictedObjective
 from mixedeffects.fitting.solve import SMALL
 
 Floats = NDArray[np.float64]
@@ -106,6 +107,8 @@ def objective_of(problem: GeneralProblem, u: Floats | None = None) -> LaplaceObj
         If the problem's estimates are of no likelihood.
     """
     check_likelihood(problem)
+    if problem.reml:
+        return RestrictedObjective(problem, u)
     plain = problem.quadrature == 1 or not problem.groupings
     return LaplaceObjective(problem, u) if plain else QuadratureObjective(problem, u)
 

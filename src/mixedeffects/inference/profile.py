@@ -124,7 +124,10 @@ def paths_of(fit: AnyFit) -> AbstractPaths:
     known = natural_parameters(fit)
     if isinstance(fit, Fit):
         return LinearPaths(*maximum_likelihood(fit), known)
-    return GeneralPaths(fit.problem, fit.solution, known)
+    if not fit.problem.reml:
+        return GeneralPaths(fit.problem, fit.solution, known)
+    problem = replace(fit.problem, reml=False)
+    return GeneralPaths(problem, solve_general(problem, fit.solution.optimum.theta), known)
 
 
 def along_paths(

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.covariance.base import lower_root
+from mixedeffects.families.no_residual import NoResidual
 from mixedeffects.fitting.fit import Fit, fit_design
 from mixedeffects.fitting.general_estimates import designs_of
 from mixedeffects.fitting.general_fit import GeneralFit, fit_general
+from mixedeffects.fitting.no_residual import check_own_effects
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
 from mixedeffects.formula.matrix import MatrixSpec
@@ -79,7 +81,9 @@ def reduced_general_fit(fit: GeneralFit, component: str, reduction: Reduction) -
     else:
         own = replace(design.others[component], random=reduction.random)
         design = replace(design, others={**design.others, component: own})
-    return fit_general(design, fit.family, quadrature=fit.problem.quadrature)
+    if isinstance(fit.family, NoResidual):
+        check_own_effects(design)
+    return fit_general(design, fit.family, quadrature=fit.problem.quadrature, reml=fit.problem.reml)
 
 
 def _without(design: Design, number: int) -> Reduction:

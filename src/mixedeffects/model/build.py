@@ -65,7 +65,8 @@ def fit(
         its link and options.
     reml
         Restricted maximum likelihood (the default of linear models), or maximum likelihood for
-        False. Generalized models are fitted by maximum likelihood.
+        False. Generalized models are fitted by maximum likelihood, and so is a Gaussian model
+        with ``dispersion="~ 0"``, unless ``reml=True`` asks for the other.
     weights, offset
         A column's name, or n values. In linear models the residual variance is σ²/weight;
         beside a proportion of successes weights are its numbers of trials; else they multiply
@@ -139,7 +140,9 @@ def fit(
     if general:
         whole = without_residual(design) if bare else whole_family(kind, others)
         return GeneralizedFit(
-            judged(fit_general(design, whole, start, progress, int(quadrature)), on_check)
+            judged(
+                fit_general(design, whole, start, progress, int(quadrature), bool(reml)), on_check
+            )
         )
     fitted = fit_design(design, reml is None or bool(reml), start, progress)
     return LinearFit(judged(fitted, on_check))
@@ -175,7 +178,8 @@ def _refuse(
     if residual is not None:
         raise ModelError(f"residual={residual!r} is not available in this version: leave it out.")
     refuse_dispersion(family, others)
-    if reml and (others or family.name != "gaussian" or family.link != "identity"):
+    bare = leaves_no_residual(family, others)
+    if reml and not bare and (others or family.name != "gaussian" or family.link != "identity"):
         raise ModelError(
             "reml=True is for Gaussian models with one residual variance: leave it out for "
             "maximum likelihood."

@@ -62,6 +62,7 @@ def write(fit: Fit | GeneralFit, path: str | Path) -> None:
         return
     manifest["family"] = pack_family(fit.family)
     manifest["quadrature"] = fit.quadrature
+    manifest["reml"] = fit.estimates.reml
     manifest["solution"] = pack_solution(fit.solution, arrays)
     write_archive(path, GENERALIZED, manifest, arrays)
 
@@ -114,7 +115,9 @@ def _generalized(manifest: Mapping[str, Any], arrays: Arrays) -> GeneralFit:
     optimum = unpack_optimum(manifest["optimum"], arrays)
     family = unpack_family(manifest["family"])
     design = unpack_design(manifest, arrays, family.response_kind)
-    problem = general_problem_of(design, family, int(manifest["quadrature"]))
+    problem = general_problem_of(
+        design, family, int(manifest["quadrature"]), bool(manifest["reml"])
+    )
     _check_count(optimum, problem.n_parameters + problem.n_fixed, "parameters")
     solution = unpack_solution(manifest["solution"], optimum, problem.n_parameters, arrays)
     _check_shapes(problem, arrays)

@@ -47,7 +47,7 @@ def summarize_general(
         Of the intervals.
     """
     return Summary(
-        title=f"Mixed model of family {fit.family.name} by maximum likelihood ({_way(fit)})",
+        title=f"Mixed model of family {fit.family.name} by {_criterion(fit)} ({_way(fit)})",
         formula=fit.design.formula,
         facts=tuple(_facts(fit)),
         tables=tuple(_tables(fit, residuals, freedom, level)),
@@ -55,6 +55,10 @@ def summarize_general(
         certificate=tuple(certificate(fit.estimates)),
         converged=fit.estimates.converged,
     )
+
+
+def _criterion(fit: GeneralFit) -> str:
+    return "REML" if fit.estimates.reml else "maximum likelihood"
 
 
 def _way(fit: GeneralFit) -> str:
