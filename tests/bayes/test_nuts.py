@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -154,6 +156,20 @@ def test_nowhere_a_density_is_refused_in_words():
             standard_normal(2),
             Settings(1, 10, 10, 1),
         )
+
+
+def test_a_first_use_gives_no_warning():
+    script = (
+        "from mixedeffects.bayes.draws import Settings\n"
+        "from mixedeffects.bayes.nuts import run_nuts\n"
+        "run_nuts(lambda: lambda x: (-0.5 * float(x @ x), -x), 2, lambda rng: rng.normal(size=2),"
+        " Settings(1, 20, 20, 1))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
 
 
 def test_of_unequal_chains_the_most_draws_are_kept():

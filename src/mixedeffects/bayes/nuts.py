@@ -167,7 +167,8 @@ def _sampled(
         except KeyboardInterrupt:
             trace, interrupted = sampler.abort(), True
         except RuntimeError as error:
-            raise (failures or [ModelError(NOWHERE)])[0] from error
+            known = ModelError(NOWHERE) if "initialization" in str(error) else error
+            raise (failures or [known])[0] from error
         except BaseException:
             sampler.cancel()
             raise
@@ -225,7 +226,8 @@ def _model(
     start: Callable[[np.random.Generator], Floats],
     run: _Run,
 ) -> Any:
-    import nutpie.compiled_pyfunc
+    nutpie()
+    from nutpie.compiled_pyfunc import from_pyfunc
 
     def make_keep(*seeds: int) -> Callable[[Floats], dict[str, Floats]]:
         def keep(x: Floats) -> dict[str, Floats]:
@@ -234,7 +236,7 @@ def _model(
 
         return keep
 
-    return nutpie.compiled_pyfunc.from_pyfunc(
+    return from_pyfunc(
         dimension,
         lambda: run.guarded(make_density()),
         make_keep,
