@@ -12,7 +12,7 @@ from mixedeffects.families._rows import binomial_logit
 from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted
 from mixedeffects.families.response import Column, Response, is_count, is_whole
-from mixedeffects.families.rows import flat, table
+from mixedeffects.families.rows import table
 from mixedeffects.families.special import logistic
 
 PROBABILITY_LINKS = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity")
@@ -107,7 +107,8 @@ class Binomial(AbstractFamily):
     def compiled(self, response: Response, point: Predictors, wanted: Wanted) -> Array | None:
         if self.link != "logit":
             return None
-        eta, y, n = flat(point[0]), response.y, trials_of(response)
+        y, n = response.y, trials_of(response)
+        eta = np.ascontiguousarray(np.broadcast_to(point[0], y.shape))
         choose = response.known["log_choose"]
         return table(len(y), wanted, 1, lambda *part: binomial_logit(eta, y, n, choose, *part))
 
