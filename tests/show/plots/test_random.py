@@ -289,3 +289,40 @@ def test_shrinkage_that_cannot_be_measured_is_refused(counts):
     fit = me.fit("y ~ x + (x || g)", data, on_check="ignore")
     with pytest.raises(ModelError, match="No level of 'g' has rows enough for 2 effects"):
         fit.plot.shrinkage()
+
+
+@pytest.fixture(scope="module")
+def over_time():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"t": np.tile(np.arange(40), 5), "g": np.repeat(list("abcde"), 40)})
+    walk = np.cumsum(rng.normal(size=(5, 40)), axis=1)
+    data["y"] = walk.ravel() + rng.normal(size=200)
+    return me.fit("y ~ 1 + ar1(t | g)", data, on_check="ignore")
+
+
+def test_effects_over_many_times_are_lines(over_time):
+    ax = over_time.plot.random_effects(level=0.8)
+    lines = {line.get_label(): line.get_ydata() for line in found(ax, "level")}
+    table = over_time.ranef()
+    for level in "abcde":
+        assert np.allclose(lines[level], table.query("level == @level")["estimate"])
+    assert caption(ax) == "5 levels, 40 effects of each; bands: 80% conditional intervals"
+    assert [tick.get_text() for tick in ax.get_xticklabels()][::7] == ["t[0]", "t[39]"]
+    assert len(found(over_time.plot().axes[1], "level")) == 5
+    assert len(rows(over_time.plot.random_effects(term="t[3]"))) == 5
+
+
+def test_plots_that_do_not_fit_one_figure_are_refused(over_time):
+    with pytest.raises(ModelError, match="40 plots do not fit one figure, which has up to 36"):
+        over_time.plot.random_qq()
+    assert len(xy(over_time.plot.random_qq(term="t[3]"), "points")[0]) == 5
+
+
+def test_lines_and_caterpillars_of_different_groups():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"t": np.tile(np.arange(8), 40), "g": np.repeat(np.arange(40), 8)})
+    data["h"] = rng.integers(0, 12, 320)
+    data["y"] = rng.normal(size=320) + rng.normal(size=12)[data["h"]]
+    fit = me.fit("y ~ 1 + ar1(t | g) + (1 | h)", data, on_check="ignore")
+    titles = [title(ax) for ax in fit.plot.random_effects().axes]
+    assert titles == ["Effects by g", "Intercept by h"]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -14,7 +12,7 @@ from mixedeffects.model.plotting.kinds import GeneralNumbers, LinearNumbers
 from mixedeffects.model.plotting.random import RandomPlots
 from mixedeffects.model.plotting.rows import RowPlots
 from mixedeffects.show.plots.effects import effects_of
-from mixedeffects.show.plots.random_effects import caterpillar
+from mixedeffects.show.plots.random_effects import of_group
 from mixedeffects.show.plots.style import new_figure, plain, say, settle
 
 if TYPE_CHECKING:
@@ -64,9 +62,9 @@ class Plots(EstimatePlots, RandomPlots, RowPlots):
         except ModelError as without:
             say(axes[0, 0], str(without))
         if has_random:
-            effect = effects_of(self._fit)[0]
-            caterpillar(axes[0, 1], effect, np.argsort(effect.modes, kind="stable"), CONDITIONAL)
-            self._random_qq(effect, axes[0, 2])
+            effects = effects_of(self._fit)
+            of_group(axes[0, 1], effects, CONDITIONAL)
+            self._random_qq(effects[0], axes[0, 2])
         self.residuals(ax=axes[1, 0])
         self.qq(ax=axes[1, 1])
         self.scale_location(ax=axes[1, 2] if has_random else axes[0, 1])

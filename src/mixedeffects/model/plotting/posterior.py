@@ -17,7 +17,7 @@ from mixedeffects.inference.streams import Seed
 from mixedeffects.model.options import check_option
 from mixedeffects.show.plots import draws, fixed_effects, pairs, predictive, random_effects
 from mixedeffects.show.plots.effects import NONE, Effect, Labels, chosen_effects, listed_effects
-from mixedeffects.show.plots.random_effects import caterpillar
+from mixedeffects.show.plots.random_effects import of_group
 from mixedeffects.show.plots.style import new_figure, one_plot, percent, plain, settle
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ class PosteriorPlots:
         figure.suptitle(plain(self._sampled.design.formula, 120), fontsize="large")
         axes = figure.subplots(2, 3)
         self.fixed_effects(ax=axes[0, 0])
-        effect = self._effects(0.95)[0]
-        order = np.argsort(effect.modes, kind="stable")
-        caterpillar(axes[0, 1], effect, order, "95% central intervals")
+        of_group(axes[0, 1], self._effects(0.95), "95% central intervals")
         self.predictive_check(ax=axes[0, 2])
         worst = draws.worst_parameter(self._draws())
         self.traces(worst, ax=axes[1, 0])

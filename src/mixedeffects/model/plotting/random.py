@@ -42,6 +42,8 @@ class RandomPlots(PlotNumbers):
     ) -> Axes | Figure:
         """Conditional modes in order with their conditional intervals: caterpillars.
 
+        More than six effects of each level, as over many times, are lines along these.
+
         Parameters
         ----------
         group, term
@@ -76,7 +78,7 @@ class RandomPlots(PlotNumbers):
         one_plot(ax, len(chosen), "group= and term=")
         if len(chosen) == 1:
             return self._random_qq(chosen[0], ax)
-        figure, axes = panels(len(chosen), 3, 4.2, 4.0)
+        figure, axes = panels(len(chosen), 3, 4.2, 4.0, "group= and term=")
         for each, effect in zip(axes, chosen, strict=True):
             self._random_qq(effect, each)
         return figure

@@ -69,7 +69,7 @@ def draw_each(
         for name, values in draws.items():
             draw(ax, name, values)
         return ax
-    figure, axes = panels(len(draws), 3, width, height)
+    figure, axes = panels(len(draws), 3, width, height, "parameters=")
     for each, (name, values) in zip(axes, draws.items(), strict=True):
         draw(each, name, values)
     return figure

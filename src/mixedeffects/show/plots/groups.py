@@ -21,6 +21,7 @@ from mixedeffects.show.plots.style import (
     dress,
     new_figure,
     plain,
+    tilted_ticks,
 )
 
 if TYPE_CHECKING:
@@ -129,13 +130,12 @@ def _panel(ax: Axes, panel: Panel, ticks: tuple[str, ...] | None) -> None:
             color=BLACK if name == "population" else color,
             linestyle=style,
             linewidth=1.5,
-            marker="." if ticks else None,
+            marker="." if ticks and len(ticks) < 12 else None,
             label=label,
             gid=name,
         )
     if ticks:
-        names = [plain(t, 12) for t in ticks]
-        ax.set_xticks(panel.places, names, rotation=40, ha="right", rotation_mode="anchor")
+        tilted_ticks(ax, panel.places, ticks, 6)
     else:
         from matplotlib.ticker import MaxNLocator
 

@@ -40,7 +40,7 @@ def profile(found: Profile, kind: str, ax: Axes | None) -> Axes | Figure:
         ax = new_axes(ax, width=5.0, height=4.2)
         draw(ax, found.curves[0], CAPTIONS[kind])
         return ax
-    figure, axes = panels(len(found.curves), 3, 3.9, 3.3)
+    figure, axes = panels(len(found.curves), 3, 3.9, 3.3, "parameters=")
     figure.suptitle(CAPTIONS[kind], fontsize="small", color=GREY)
     for each, curve in zip(axes, found.curves, strict=True):
         draw(each, curve)

@@ -35,6 +35,8 @@ WIDTH, HEIGHT = 6.4, 4.4
 # Inches that a labelled row needs, those of the rest of its figure, and the tallest figure.
 ROW, MARGIN, TALLEST = 0.2, 1.3, 11.0
 CLOSEST = 0.095
+# Axes of a figure.
+PANELS = 36
 # Characters of a label.
 LONGEST = 40
 # Backends without windows; ours among their open figures.
@@ -77,8 +79,21 @@ def one_plot(ax: Any, count: int, choice: str = "") -> None:
         )
 
 
-def panels(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of so many axes, in rows of columns, each so many inches."""
+def panels(
+    count: int, columns: int, width: float, height: float, choice: str
+) -> tuple[Figure, list[Axes]]:
+    """A figure of so many axes, in rows of columns, each so many inches.
+
+    Raises
+    ------
+    ModelError
+        If these are too many to be seen; ``choice``, by which some are chosen.
+    """
+    if count > PANELS:
+        raise ModelError(
+            f"{count:,} plots do not fit one figure, which has up to {PANELS}: choose with"
+            f" {choice}."
+        )
     columns = min(count, columns)
     rows = -(-count // columns)
     figure = new_figure(width * columns, height * rows)
@@ -264,6 +279,14 @@ def row_labels(ax: Axes, names: Sequence[str], longest: int = LONGEST) -> None:
         ax.set_yticks(range(count), labels, fontsize=size)
     else:
         ax.set_yticks([0, count - 1], [labels[0], labels[-1]])
+
+
+def tilted_ticks(ax: Axes, places: Floats, names: Sequence[str], most: int) -> None:
+    """Names under places along x, no more than are told apart."""
+    count = len(places)
+    shown = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+    labels = [plain(names[i], 14) for i in shown]
+    ax.set_xticks(places[shown], labels, rotation=35, ha="right", rotation_mode="anchor")
 
 
 def scatter(ax: Axes, x: Floats, y: Floats, color: str = BLUE) -> None:
