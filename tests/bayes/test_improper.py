@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import mixedeffects as me
+from mixedeffects.bayes.improper import FALL
 from mixedeffects.bayes.prior_model import build_priors
 from mixedeffects.bayes.priors import AbstractPrior, Flat, HalfNormal, Normal
 from mixedeffects.errors import ModelError
@@ -194,7 +195,7 @@ def test_a_flat_logarithm_of_a_variance() -> None:
 def test_a_flat_sigma() -> None:
     check("y ~ x + (1 | g)", grouped(4), priors={"sigma": Flat(), **FLAT_SLOPES})
     few = {"y": np.array([1.0, 2.0, 4.0]), "x": np.array([0.0, 1, 3]), "g": np.array([0, 0, 1])}
-    with pytest.raises(ModelError, match="3 rows beside 2 flat coefficients"):
+    with pytest.raises(ModelError, match="3 rows beside 2 flat coefficients does not fall"):
         check("y ~ x + (1 | g)", few, priors={"sigma": Flat(), **FLAT_SLOPES})
 
 
@@ -203,6 +204,30 @@ def test_a_flat_dispersion_with_a_simpler_family_at_its_end(family: str) -> None
     with pytest.raises(ModelError, match="as it grows the family is"):
         check("count ~ 1 + (1 | g)", grouped(4), family, {"sigma": Flat()})
     check("count ~ 1 + (1 | g)", grouped(4), "nbinom1", {"sigma": Flat()})
+
+
+def test_a_flat_dispersion_of_truncated_counts() -> None:
+    data = grouped(4)
+    data["count"] += 1.0
+    with pytest.raises(ModelError, match="does not fall fast enough"):
+        check("count ~ 1 + (1 | g)", data, "truncated_nbinom1", {"sigma": Flat()})
+
+
+@pytest.mark.parametrize("family", ["nbinom1", "genpois", "gamma", "lognormal", "beta", "tweedie"])
+def test_how_likelihoods_fall(family: str) -> None:
+    """The powers of sigma that the rule counts, from the families' own densities."""
+    kind, data = build(family), grouped(6)
+    y = data["count"] if kind.zero_mass else data["share"]
+    response = kind.response(y)
+    extras = tuple(np.asarray(s) for s in kind.extras(response).start)
+    eta = np.asarray(np.median(kind.initial_eta(response)))
+    sign = 1.0 if float(kind.sigma(1.0)) > 1.0 else -1.0
+    deltas = sign * np.array([20.0, 22.0])
+    logs = [float(np.log(kind.sigma(d))) for d in deltas]
+    values = [kind.log_density(response, (eta, np.asarray(d), *extras)).sum() for d in deltas]
+    power = -(values[1] - values[0]) / (logs[1] - logs[0])
+    telling = np.count_nonzero(y) if kind.zero_mass else len(y)
+    assert power >= 0.95 * FALL.get(family, 1.0) * telling
 
 
 def test_flat_extras() -> None:

@@ -40,6 +40,9 @@ SIMPLER = {
     "nbinom1": ("Poisson", -1),
     "truncated_nbinom1": ("truncated Poisson", -1),
 }
+# The power of sigma like whose inverse a row's likelihood falls as sigma grows, where it is not 1;
+# of truncated counts that falls like an inverse logarithm.
+FALL = {"genpois": 0.5, "lognormal": 0.25, "truncated_nbinom1": 0.0}
 WAY_OUT = "Leave it out for the default, or give a prior that is a distribution."
 
 
@@ -265,12 +268,10 @@ def _check_sigma(model: _FlatModel) -> None:
         int(np.count_nonzero(model.response.y)) if model.base.zero_mass else len(model.design.y)
     )
     flat = model.directions(0)[0].shape[1]
-    if telling - flat < 2:
-        raise _refuse(
-            ["sigma"],
-            f"{_counted(telling, 'row')} beside {_counted(flat, 'flat coefficient')} are too few "
-            "for the likelihood to fall as it grows.",
-        )
+    if FALL.get(model.family.name, 1.0) * telling - flat <= 1.0:
+        rows, beside = _counted(telling, "row"), _counted(flat, "flat coefficient")
+        why = f"the likelihood of {rows} beside {beside} does not fall fast enough as it grows."
+        raise _refuse(["sigma"], why)
 
 
 def _check_extras(model: _FlatModel) -> None:
