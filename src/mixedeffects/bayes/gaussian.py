@@ -33,6 +33,8 @@ Floats = NDArray[np.float64]
 
 # Draws for tuning: the posterior is whitened, and step sizes settle soon.
 TUNE = 300
+# Steps so short seldom diverge in the corners that few levels leave to their variances.
+ACCEPTANCE = 0.9
 # What NUTS takes for a draw, in factorizations: five gradients of four times the work.
 PER_DRAW = 20.0
 # Multiplications from which NUTS is dear: minutes.
@@ -120,17 +122,7 @@ def run_chains(
     def start(rng: np.random.Generator) -> Floats:
         return rng.standard_normal(d)
 
-    if is_compilable(posterior):
-        cores = min(settings.chains, affordable_threads(posterior.problem), MOST_DENSITIES)
-        densities = [compiled_density(posterior) for _ in range(cores)]
-        for density in densities:
-            density.whiten(normal.centre, normal.spread)
-        pool = Pool(densities)
-        with single_threaded_blas() if cores > 1 else nullcontext():
-            found = run_compiled(
-                FUNCTIONS, pool, d, start, settings, progress=progress, cores=cores
-            )
-    else:
+    if not is_compilable(posterior):
         # Threads would wait for each other: most of the time is Python's.
         found = run_nuts(
             lambda: whitened(PlainDensity(posterior), normal),
@@ -139,6 +131,23 @@ def run_chains(
             settings,
             progress=progress,
             cores=1,
+            target_acceptance=ACCEPTANCE,
+        )
+        return replace(found, x=normal.points(found.x))
+    cores = min(settings.chains, affordable_threads(posterior.problem), MOST_DENSITIES)
+    densities = [compiled_density(posterior) for _ in range(cores)]
+    for density in densities:
+        density.whiten(normal.centre, normal.spread)
+    with single_threaded_blas() if cores > 1 else nullcontext():
+        found = run_compiled(
+            FUNCTIONS,
+            Pool(densities),
+            d,
+            start,
+            settings,
+            progress=progress,
+            cores=cores,
+            target_acceptance=ACCEPTANCE,
         )
     return replace(found, x=normal.points(found.x))
 

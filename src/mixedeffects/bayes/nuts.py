@@ -118,6 +118,7 @@ def run_compiled(
     *,
     progress: Progress | None = None,
     cores: int | None = None,
+    target_acceptance: float = TARGET_ACCEPTANCE,
 ) -> Chains:
     """Draw from a density that is a C function, without Python between its evaluations.
 
@@ -126,7 +127,7 @@ def run_compiled(
     density for each of the ``cores``.  The rest is as of ``run_nuts``.
     """
     model = _compiled_model(functions, pool, dimension, start)
-    options = {"target_accept": TARGET_ACCEPTANCE, "maxdepth": MAX_DEPTH}
+    options = {"target_accept": target_acceptance, "maxdepth": MAX_DEPTH}
     return _sampled(model, pool, settings, cores, progress, options)
 
 
