@@ -157,6 +157,13 @@ def test_restricted_fit_later(data, tmp_path):
         me.compare(fit, me.fit("distance ~ 1 + ar1(0 + age | Subject)", data, dispersion="~ 0"))
 
 
+def test_fixed_effects_are_compared(data, bare):
+    small = me.fit("distance ~ age + ar1(0 + age | Subject)", data, dispersion="~ 0")
+    table = me.compare(small, bare)
+    assert table["statistic"].iloc[1] == pytest.approx(2 * (bare.loglik - small.loglik))
+    assert table["df"].iloc[1] == 2
+
+
 def test_without_its_term_nothing_is_left(bare):
     with pytest.raises(ModelError, match="this model has none"):
         bare.test_random()

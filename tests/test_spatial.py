@@ -158,6 +158,11 @@ def test_generalized(data, tmp_path):
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_influence_has_one_deviation(fit):
+    table = fit.influence("site").table
+    assert [c for c in table.columns if c.startswith("sd(")] == ["sd(all | site)"]
+
+
 def test_one_realization_is_enough():
     """A single level: its effects are correlated, which tells their variance from noise."""
     data = simulated(3, sites=1, k=60)

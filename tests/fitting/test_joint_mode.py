@@ -141,6 +141,7 @@ def test_saved_and_refitted(joint, cbpp, tmp_path):
         lambda fit, data: fit.bootstrap(2, seed=1),
         lambda fit, data: fit.influence("herd"),
         lambda fit, data: fit.test_random(),
+        lambda fit, data: fit.simulated_residuals(n=10, seed=1),
         lambda fit, data: me.compare(fit, me.fit(FORMULA, data, family="binomial")),
     ],
 )

@@ -20,6 +20,7 @@ from mixedeffects.effects.simulated_residuals import (
 from mixedeffects.errors import MixedEffectsError
 from mixedeffects.families import Response
 from mixedeffects.fitting.general_fit import GeneralFit, same_categories
+from mixedeffects.fitting.joint_mode import check_likelihood
 from mixedeffects.fitting.quadrature import objective_of
 from mixedeffects.fitting.solve import search
 
@@ -38,6 +39,7 @@ def general_simulated_residuals(
     DataError
         If the model has no such grouping.
     """
+    check_likelihood(fit.problem)
     grouping = checked_simulation(fit, n, group)
     rng = np.random.default_rng(seed)
     family, own = fit.family, fit.problem.response

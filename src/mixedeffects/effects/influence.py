@@ -21,6 +21,7 @@ from mixedeffects.effects.residuals import residuals
 from mixedeffects.effects.rows import row_labels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.deletion import Deleted, Deletions
+from mixedeffects.fitting.estimates import RandomTermEstimate
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_deletion import GeneralDeletions
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -265,21 +266,27 @@ def _summarized(
             ("" if term.component == "conditional" else f"{term.component}: ")
             + f"sd({name} | {term.group})"
             for term in fit.estimates.terms
-            for name in term.names
+            for name in _shown(term)
         ),
         frame=fit.design.frame,
     )
 
 
+def _shown(term: RandomTermEstimate) -> tuple[str, ...]:
+    """The columns, or ``all`` where they share one standard deviation."""
+    shared = term.kind.n_deviations == 1 and len(term.names) > 1
+    return ("all",) if shared else term.names
+
+
 def _deviations(fit: AnyFit, sigma: Floats, theta: Floats) -> Floats:
     """Standard deviations (D, s) of the random effects from σ (D,) and θ (D, m)."""
-    count = sum(len(term.names) for term in fit.estimates.terms)
-    result = np.full((len(sigma), count), np.nan)
+    counts = [len(_shown(term)) for term in fit.estimates.terms]
+    result = np.full((len(sigma), sum(counts)), np.nan)
     unit = sigma if isinstance(fit, Fit) else np.ones(len(sigma))
     for i in np.flatnonzero(np.isfinite(unit) & np.isfinite(theta).all(axis=1)):
         parts = [
-            column_deviations(t.covariance.factor(theta[i, t.parameters]))
-            for t in fit.problem.terms
+            column_deviations(t.covariance.factor(theta[i, t.parameters]))[:count]
+            for t, count in zip(fit.problem.terms, counts, strict=True)
         ]
         result[i] = unit[i] * np.concatenate(parts)
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,11 @@ class NoResidual(AbstractFamily):
     ----------
     link : {"identity"}
     sd : float
-        Not estimated.
+        Not estimated, and too small to make a difference between models.
     """
 
     link: str = "identity"
-    sd: float = 1.0
+    sd: float = field(default=1.0, compare=False)
 
     name = "gaussian"
     links = ("identity",)
