@@ -11,21 +11,23 @@ from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.joint import JointDensity, Target
 from mixedeffects.bayes.nuts import Chains, Progress, run_nuts
 from mixedeffects.bayes.prior_model import PriorModel
+from mixedeffects.bayes.propriety import check_bounded
 from mixedeffects.bayes.standard_prior import StandardPrior
 from mixedeffects.bayes.whitening import WhitenedDensity, Whitening, whiten
 from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.general import GeneralProblem
-from mixedeffects.fitting.general_fit import general_problem_of
 from mixedeffects.fitting.general_estimates import designs_of
+from mixedeffects.fitting.general_fit import general_problem_of
 from mixedeffects.formula.design import Design
 
 Floats = NDArray[np.float64]
 
 # Draws for tuning: the posterior is whitened, and step sizes settle soon.
 TUNE = 300
-# About the acceptance at which trajectories in many whitened dimensions cost least (Beskos et
-# al. 2013, Bernoulli 19, 1501-1534).
-ACCEPTANCE = 0.65
+# The acceptance at which trajectories in many dimensions cost least (Beskos et al. 2013, Bernoulli
+# 19, 1501-1534), and what is asked for in few, where each draw's share in the errors is larger.
+ACCEPTANCE, CAREFUL = 0.65, 0.8
+FEW = 100
 # Columns of z that are mapped at a time.
 BLOCK = 512
 
@@ -60,25 +62,23 @@ def sample_general(
     """
     problem = general_problem_of(design, family)
     prior = StandardPrior(problem, design, prior_model)
-    target = Target(problem, prior, prior_model.terms)
-    white = whiten(target)
+    check_bounded(problem, prior)
+    white = whiten(Target(problem, prior, prior_model.terms))
     chains = run_nuts(
-        lambda: WhitenedDensity(target, white),
+        lambda: WhitenedDensity(white),
         white.dimension,
         lambda rng: rng.standard_normal(white.dimension),
         replace(settings, tune=min(settings.tune, TUNE)),
         progress=progress,
-        target_acceptance=ACCEPTANCE,
+        target_acceptance=CAREFUL if white.dimension < FEW else ACCEPTANCE,
     )
-    return draws_of(design, target, prior, white, chains)
+    return draws_of(design, prior, white, chains)
 
 
-def draws_of(
-    design: Design, target: Target, prior: StandardPrior, white: Whitening, chains: Chains
-) -> Draws:
+def draws_of(design: Design, prior: StandardPrior, white: Whitening, chains: Chains) -> Draws:
     """The chains' draws in the user's units."""
-    shape = chains.x.shape[:2]
-    psi, modes, covariances, log_prior = user_draws(target, white, chains.x)
+    shape, target = chains.x.shape[:2], white.target
+    psi, modes, covariances, log_prior = user_draws(white, chains.x)
     coefficients = psi[:, : target.problem.n_fixed] @ prior.to_user.T
     family = target.problem.family
     to_user = family.extras(target.problem.response).to_user
@@ -101,24 +101,23 @@ def draws_of(
     )
 
 
-def user_draws(
-    target: Target, white: Whitening, x: Floats
-) -> tuple[Floats, list[Floats], list[Floats], Floats]:
+def user_draws(white: Whitening, x: Floats) -> tuple[Floats, list[Floats], list[Floats], Floats]:
     """ψ (N, d), then modes (N, L, k) and covariances (N, k, k) of each term, and log-priors (N,).
 
     Of draws x (C, S, d + q), all chains one after the other.
     """
-    joint, z = JointDensity(target, white.information), x.reshape(-1, x.shape[2])
+    target, z = white.target, x.reshape(-1, x.shape[2])
+    joint = JointDensity(target, white.told)
     n, terms = len(z), target.problem.terms
     psi, log_prior = np.empty((n, target.dimension)), np.empty(n)
     b = [np.empty((n, *levels.b.shape)) for levels in joint.levels]
     T = [np.empty((n, *levels.T.shape)) for levels in joint.levels]
     for start in range(0, n, BLOCK):
         rows = slice(start, min(start + BLOCK, n))
-        points, v = white.points(np.ascontiguousarray(z[rows].T))
+        points, w = white.points(np.ascontiguousarray(z[rows].T))
         psi[rows] = points.T
-        for i, own in enumerate(np.ascontiguousarray(v.T), start):
-            log_prior[i] = target.prior(psi[i])[0]
+        for i, own in enumerate(np.ascontiguousarray(w.T), start):
+            log_prior[i] = target.plain_prior(psi[i])
             joint.set_effects(psi[i], own)
             for f, levels in enumerate(joint.levels):
                 b[f][i], T[f][i] = levels.b, levels.T
@@ -138,6 +137,6 @@ def way_of(design: Design, problem: GeneralProblem, white: Whitening) -> str:
     names = {t.grouping: group for t, group in zip(problem.terms, groups, strict=True)}
     shares = ", ".join(f"{names[f]} {share:.0%}" for f, share in enumerate(white.centring))
     return (
-        f"NUTS over {len(white.psi):,} parameters and {len(white.v):,} random effects, whitened by "
-        f"the Laplace approximation at the posterior's mode; effects centred by {shares}"
+        f"NUTS over {len(white.psi):,} parameters and {len(white.along):,} random effects, "
+        f"whitened by the Laplace approximation at the posterior's mode; centred: {shares}"
     )

@@ -1,22 +1,24 @@
 """Coordinates in which a posterior is about a standard normal: its Laplace approximation's.
 
 The mode is that of the coefficients and covariances ψ with the random effects integrated out by
-Laplace.  About it, v = v̂ + J(ψ − ψ̂) + K R⁻¹z with R'R the Hessian in u = K⁻¹v, so that neither
-ψ and the random effects nor those of crossed factors are correlated any more; what depends on
-the covariances beyond that, the levels' own scale takes up (see `joint`).
+Laplace.  About it, w = J(ψ − ψ̂) + K R⁻¹z with R'R the Hessian in u, so that neither ψ and the
+random effects nor those of crossed factors are correlated any more; what depends on the
+covariances, the levels' own standardization has taken up (see `joint`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.algebra.cholesky import BlockFactor
-from mixedeffects.bayes.joint import JointDensity, Target
+from mixedeffects.bayes.coordinates import AbstractTermCoordinates
+from mixedeffects.bayes.joint import JointDensity, Target, Told
+from mixedeffects.bayes.stretched import StretchedCoordinates, fitted_shape
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.general_start import likelihood, start_of_fixed
 from mixedeffects.fitting.laplace import LaplaceObjective
@@ -33,6 +35,8 @@ TOLERANCE = 1e-3
 EVALUATIONS = 200
 # Curvature, as a share of the conditional one, below which a direction is not bounded.
 FLAT = 1e-8
+# Standard errors up to which the other parameters go with one.
+REGRESSION = 2.0
 
 
 class MarginalPosterior:
@@ -41,9 +45,9 @@ class MarginalPosterior:
     The Hessian is approximate, as that of `LaplaceObjective`.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, objective: LaplaceObjective | None = None) -> None:
         self.target = target
-        self.objective = LaplaceObjective(target.problem)
+        self.objective = objective or LaplaceObjective(target.problem)
 
     def __call__(self, psi: Floats) -> Evaluation:
         theta, carry = self.theta(psi)
@@ -54,6 +58,11 @@ class MarginalPosterior:
         information = carry.T @ found.information @ carry - 2.0 * self._prior_curvature(psi)
         slope = carry.T @ found.gradient - 2.0 * gradient
         return Evaluation(found.value - 2.0 * value, slope, information, information)
+
+    def value(self, psi: Floats) -> float:
+        """The value alone; infinite where there is none."""
+        found = self.objective(self.theta(psi)[0]).value
+        return found - 2.0 * self.target.prior(psi)[0]
 
     def gradient(self, psi: Floats) -> Floats:
         """The exact gradient alone."""
@@ -132,39 +141,39 @@ def penalized_start(target: Target) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Whitening:
-    """An affine map from z to (ψ, v), under which the posterior is about standard normal.
+    """A linear map from z to (ψ, w), under which the posterior is about standard normal.
 
-    ``psi`` and ``v`` the mode; ``spread`` (d, d) and ``along`` (q, d) take z's first d elements
-    to ψ − ψ̂ and to v − v̂; ``information`` A of each factor's levels; ``crossing`` applies K R⁻¹
-    to the rest of z, None where that is the identity, up to a rotation; ``centring``, how far each
-    factor's effects are centred, 0 to 1, by the mean share of what they vary that rows explain.
+    ``target`` the posterior in the coordinates that it is whitened in; ``psi`` its centre;
+    ``spread`` (d, d) and ``along`` (q, d) take z's first d elements to ψ less that and to w;
+    ``told``, A and r of each factor's levels; ``crossing`` applies K R⁻¹ to the rest of z, None
+    where that is the identity, up to a rotation; ``centring``, how far each factor's effects are
+    centred, 0 to 1, by the mean share of what they vary that rows explain.
     """
 
+    target: Target
     psi: Floats
-    v: Floats
     spread: Floats
     along: Floats
-    information: tuple[Floats, ...]
+    told: tuple[Told, ...]
     crossing: Crossing | None
     centring: tuple[float, ...]
 
     @property
     def dimension(self) -> int:
-        return len(self.psi) + len(self.v)
+        return len(self.psi) + len(self.along)
 
     def points(self, z: Floats) -> tuple[Floats, Floats]:
-        """ψ (d, m) and v (q, m) at z (d + q, m)."""
+        """ψ (d, m) and w (q, m) at z (d + q, m)."""
         d = len(self.psi)
         rest = z[d:] if self.crossing is None else self.crossing.apply(z[d:])
-        psi = self.psi[:, None] + self.spread @ z[:d]
-        return psi, self.v[:, None] + self.along @ z[:d] + rest
+        return self.psi[:, None] + self.spread @ z[:d], self.along @ z[:d] + rest
 
-    def pull(self, by_psi: Floats, by_v: Floats) -> Floats:
-        """Derivatives by z, from those by ψ and v."""
-        rest = by_v
+    def pull(self, by_psi: Floats, by_w: Floats) -> Floats:
+        """Derivatives by z, from those by ψ and w."""
+        rest = by_w
         if self.crossing is not None:
-            rest = self.crossing.apply_transposed(by_v[:, None])[:, 0]
-        return np.concatenate([self.spread.T @ by_psi + self.along.T @ by_v, rest])
+            rest = self.crossing.apply_transposed(by_w[:, None])[:, 0]
+        return np.concatenate([self.spread.T @ by_psi + self.along.T @ by_w, rest])
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,43 +204,41 @@ def whiten(target: Target) -> Whitening:
     ModelError
         If no mode is found, or the posterior is not bounded in some direction.
     """
-    marginal = MarginalPosterior(target)
-    mode = found_mode(marginal)
-    u = marginal.modes(mode)
+    plain = MarginalPosterior(target)
+    mode = found_mode(plain, [start_of(target, deviation) for deviation in STARTS])
+    target = stretched(plain, mode)
+    marginal = MarginalPosterior(target, plain.objective)
+    mode = found_mode(marginal, [in_coordinates(target, plain.target, mode)])
     information, exact = level_information(marginal.objective)
-    joint = JointDensity(target, information)
+    nothing = [(A, np.zeros(A.shape[:2])) for A in information]
+    joint = JointDensity(target, nothing).about(mode, marginal.modes(mode))
     hessian, along = changes(marginal, joint, mode)
-    spread = root_of_inverse(0.5 * hessian)
-    marginal.modes(mode)  # leaves the factor of there
-    v = joint.standardize(mode, u)
+    joint.standardize(mode, marginal.modes(mode))  # leaves the factor and K of there
+    spread = np.linalg.cholesky(inverse_of(0.5 * hessian))
     alone = exact and len(joint.levels) == 1
     return Whitening(
+        target=target,
         psi=mode,
-        v=v,
         spread=spread,
         along=along @ spread,
-        information=information,
+        told=joint.told,
         crossing=None if alone else Crossing(joint, marginal.objective.rows.factor),
         centring=tuple(levels.centring for levels in joint.levels),
     )
 
 
-def found_mode(marginal: MarginalPosterior) -> Floats:
+def found_mode(marginal: MarginalPosterior, starts: Sequence[Floats]) -> Floats:
     """ψ of largest density, the random effects integrated out by Laplace.
+
+    The marginal's factor is of there afterwards.
 
     Raises
     ------
     ModelError
         If there is none.
     """
-    target = marginal.target
-    for deviation in STARTS:
-        optimum = minimize(
-            marginal,
-            start_of(target, deviation),
-            tolerance=TOLERANCE,
-            max_evaluations=EVALUATIONS,
-        )
+    for start in starts:
+        optimum = minimize(marginal, start, tolerance=TOLERANCE, max_evaluations=EVALUATIONS)
         if np.isfinite(optimum.value):
             marginal.refine(optimum.theta)
             return optimum.theta
@@ -240,6 +247,43 @@ def found_mode(marginal: MarginalPosterior) -> Floats:
         "search began. Simplify the model, or give priors that keep its means in the family's "
         "range."
     )
+
+
+def stretched(marginal: MarginalPosterior, mode: Floats) -> Target:
+    """The target with logarithms of deviations stretched, each by the marginal along itself."""
+    target, hessian = marginal.target, marginal(mode).hessian
+    covariance = inverse_of(0.5 * hessian)
+    changed: list[AbstractTermCoordinates | StretchedCoordinates] = []
+    for inner, place in zip(target.coordinates, target.places, strict=True):
+        assert not isinstance(inner, StretchedCoordinates)
+        shapes = [
+            shape_along(marginal, mode, covariance[i], i)
+            for i in range(place.start, place.start + len(inner.deviations))
+        ]
+        changed.append(StretchedCoordinates(inner, np.array(shapes).T))
+    return replace(target, coordinates=tuple(changed))
+
+
+def shape_along(marginal: MarginalPosterior, mode: Floats, covariance: Floats, i: int) -> Floats:
+    """The curve (4,) of ψ's element ``i``; the others go with it as ``covariance`` (d,) says."""
+    size = float(np.sqrt(covariance[i]))
+
+    def log_density(t: float) -> float:
+        moved = mode + np.clip(t, -REGRESSION * size, REGRESSION * size) * covariance / size**2
+        moved[i] = mode[i] + t
+        return -0.5 * marginal.value(moved)
+
+    shape = fitted_shape(log_density, size)
+    shape[0] += mode[i]
+    return shape
+
+
+def in_coordinates(target: Target, before: Target, psi: Floats) -> Floats:
+    """ψ of another target for the same point."""
+    moved = psi.copy()
+    for new, old, place in zip(target.coordinates, before.coordinates, target.places, strict=True):
+        moved[place] = new.of_root(old.root(psi[place])[0])
+    return moved
 
 
 def level_information(objective: LaplaceObjective) -> tuple[tuple[Floats, ...], bool]:
@@ -264,41 +308,47 @@ def level_information(objective: LaplaceObjective) -> tuple[tuple[Floats, ...], 
 def changes(
     marginal: MarginalPosterior, joint: JointDensity, mode: Floats
 ) -> tuple[Floats, Floats]:
-    """The Hessian (d, d) of −2 log p(ψ | y) about the mode, and ∂v̂/∂ψ (q, d)."""
+    """The Hessian (d, d) of −2 log p(ψ | y) about the mode, and ∂ŵ/∂ψ (q, d)."""
     here = marginal(mode)
     sizes = STEP * np.sqrt(2.0 / np.maximum(np.abs(np.diagonal(here.hessian)), 1e-8))
-    hessian, along = here.hessian.copy(), np.zeros((len(marginal.objective._search.u), len(mode)))
+    hessian, along = here.hessian.copy(), np.zeros((joint.n_effects, len(mode)))
     for i, size in enumerate(sizes):
         move = np.zeros(len(mode))
         move[i] = size
-        slopes = [marginal.gradient(mode + sign * move) for sign in (1.0, -1.0)]
-        hessian[i] = (slopes[0] - slopes[1]) / (2.0 * size)
-        ends = [
-            joint.standardize(mode + sign * move, marginal.modes(mode + sign * move))
-            for sign in (1.0, -1.0)
-        ]
-        along[:, i] = (ends[0] - ends[1]) / (2.0 * size)
+        ends = [end_of(marginal, joint, mode + sign * move) for sign in (1.0, -1.0)]
+        slope, change = ((a - b) / (2.0 * size) for a, b in zip(*ends, strict=True))
+        if np.isfinite(slope).all() and np.isfinite(change).all():
+            hessian[i], along[:, i] = slope, change
     return 0.5 * (hessian + hessian.T), along
 
 
-def root_of_inverse(hessian: Floats) -> Floats:
-    """S (d, d) with SS' the inverse."""
+def end_of(marginal: MarginalPosterior, joint: JointDensity, psi: Floats) -> tuple[Floats, Floats]:
+    """The gradient (d,) of −2 log p(ψ | y), and ŵ (q,) there; NaN where there is no mode."""
+    try:
+        return marginal.gradient(psi), joint.standardize(psi, marginal.modes(psi))
+    except ModelError:
+        return np.full(len(psi), np.nan), np.full(joint.n_effects, np.nan)
+
+
+def inverse_of(hessian: Floats) -> Floats:
+    """The inverse (d, d), by the absolute curvatures, in units of the conditional deviations."""
     sizes = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
     values, vectors = np.linalg.eigh(hessian / np.outer(sizes, sizes))
-    values = np.maximum(np.abs(values), FLAT)
-    return (vectors / np.sqrt(values)) / sizes[:, None]
+    inverse: Floats = (vectors / np.maximum(np.abs(values), FLAT)) @ vectors.T
+    return inverse / np.outer(sizes, sizes)
 
 
 class WhitenedDensity:
     """The joint log-density at z, with its gradient; one thread's own."""
 
-    def __init__(self, target: Target, whitening: Whitening) -> None:
-        self.joint = JointDensity(target, whitening.information)
+    def __init__(self, whitening: Whitening) -> None:
+        self.joint = JointDensity(whitening.target, whitening.told)
         self._white = whitening
 
     def __call__(self, z: Floats) -> tuple[float, Floats]:
-        psi, v = self._white.points(z[:, None])
-        value, by_psi, by_v = self.joint(psi[:, 0], np.ascontiguousarray(v[:, 0]))
+        with np.errstate(all="ignore"):
+            psi, w = self._white.points(z[:, None])
+            value, by_psi, by_w = self.joint(psi[:, 0], np.ascontiguousarray(w[:, 0]))
         if not np.isfinite(value):
             return float("nan"), np.zeros_like(z)
-        return value, self._white.pull(by_psi, by_v)
+        return value, self._white.pull(by_psi, by_w)
