@@ -12,9 +12,10 @@ import io
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 _EXAMPLE = re.compile(
@@ -52,6 +53,13 @@ def pictures(text: str) -> list[str]:
     return [example["picture"] for example in _EXAMPLE.finditer(text) if example["picture"]]
 
 
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """Within an empty folder, for what examples write."""
+    with TemporaryDirectory() as folder, chdir(folder):
+        yield
+
+
 def figure_of(value: Any) -> Any:
     """The matplotlib figure of what a plot returned: a figure, Axes, or an array of Axes."""
     while not hasattr(value, "savefig"):
@@ -77,7 +85,8 @@ def _execute(code: str, file: str, names: dict[str, Any]) -> Any:
 
 def _renew(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    printed = iter([result.printed for result in run(text, str(page))])
+    with elsewhere():
+        printed = iter([result.printed for result in run(text, str(page))])
 
     def written(example: re.Match[str]) -> str:
         now = next(printed)
@@ -90,4 +99,4 @@ def _renew(page: Path) -> None:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        _renew(Path(name))
+        _renew(Path(name).resolve())

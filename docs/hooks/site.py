@@ -18,7 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import figure_of, pictures, run
+from pages import elsewhere, figure_of, pictures, run
 
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\\\])</\1>', re.DOTALL
@@ -31,7 +31,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for file in list(files.documentation_pages()):
         text = file.content_string
         if pictures(text):
-            for path, content in _drawn(text, file.src_uri):
+            with elsewhere():
+                drawn = list(_drawn(text, file.src_uri))
+            for path, content in drawn:
                 files.append(File.generated(config, path, content=content))
     return files
 
