@@ -69,8 +69,6 @@ class CoefficientPriors:
     ----------
     names : tuple of str
         Of the coefficients, as they are addressed.
-    predictors : tuple of PredictorColumns
-        Whose coefficients they are, one predictor after the other.
     functions : array (P, P)
         A: the identity but for the rows of intercepts whose prior is of the value of the
         predictor at the means of its columns; |det A| = 1.
@@ -79,7 +77,6 @@ class CoefficientPriors:
     """
 
     names: tuple[str, ...]
-    predictors: tuple[PredictorColumns, ...]
     functions: Floats = field(repr=False)
     independent: Independent
 

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.bayes.prior_parameters import ModelParts
 from mixedeffects.bayes.priors import AbstractPrior, Flat
 from mixedeffects.errors import ModelError
 from mixedeffects.families import AbstractFamily, Response, ZeroInflated
 from mixedeffects.fitting.separation import LARGEST_PROGRAM, separates_rows
-from mixedeffects.formula.design import Design
-from mixedeffects.formula.effects import RandomDesign
 
 if TYPE_CHECKING:
     from mixedeffects.bayes.prior_model import PriorModel
@@ -46,9 +45,7 @@ FALL = {"genpois": 0.5, "lognormal": 0.25, "truncated_nbinom1": 0.0}
 WAY_OUT = "Leave it out for the default, or give a prior that is a distribution."
 
 
-def check_posterior(
-    design: Design, family: AbstractFamily, response: Response, priors: PriorModel
-) -> None:
+def check_posterior(parts: ModelParts, priors: PriorModel) -> None:
     """Refuse flat priors of which the data bound no parameter.
 
     Raises
@@ -58,7 +55,7 @@ def check_posterior(
     """
     if not any(isinstance(own.prior, Flat) for own in priors.assigned):
         return
-    flat = _FlatModel(design, family, response, priors)
+    flat = _FlatModel(parts, priors)
     _check_coefficients(flat)
     _check_deviations(flat)
     _check_sigma(flat)
@@ -69,10 +66,16 @@ def check_posterior(
 class _FlatModel:
     """A model with flat priors."""
 
-    design: Design
-    family: AbstractFamily
-    response: Response
+    parts: ModelParts
     priors: PriorModel
+
+    @property
+    def family(self) -> AbstractFamily:
+        return self.parts.family
+
+    @property
+    def response(self) -> Response:
+        return self.parts.response
 
     @property
     def base(self) -> AbstractFamily:
@@ -87,7 +90,7 @@ class _FlatModel:
         """A basis (n, d) of how the rows of a predictor move with its flat coefficients, and
         those."""
         own = self.priors.coefficients
-        predictor = own.predictors[number]
+        predictor = self.parts.predictors[number]
         flat = _places(own.independent.priors)
         places = [i for i in flat if predictor.first <= i < predictor.coefficients.stop]
         # the inverse of A, see CoefficientPriors
@@ -114,7 +117,7 @@ def _refuse(names: Sequence[str], why: str) -> ModelError:
 
 
 def _check_coefficients(model: _FlatModel) -> None:
-    for number, predictor in enumerate(model.priors.coefficients.predictors):
+    for number, predictor in enumerate(model.parts.predictors):
         rows, names = model.directions(number)
         if not names:
             continue
@@ -182,14 +185,9 @@ def _check_deviations(model: _FlatModel) -> None:
 
 
 def _flat_deviations(model: _FlatModel) -> list[_FlatDeviation]:
-    terms = [
-        (predictor.name, term)
-        for predictor in model.priors.coefficients.predictors
-        for term in _terms(model.design, predictor.name)
-    ]
     found = []
-    for (component, term), own, names in zip(
-        terms, model.priors.terms, model.priors.deviation_names, strict=True
+    for (component, term, _), own, names in zip(
+        model.parts.terms, model.priors.terms, model.priors.deviation_names, strict=True
     ):
         for i in _places(own.deviations.priors):
             if component != "conditional":
@@ -199,10 +197,6 @@ def _flat_deviations(model: _FlatModel) -> list[_FlatDeviation]:
             columns = term.values if len(names) == 1 else term.values[:, i : i + 1]
             found.append(_FlatDeviation(names[i], columns, term.codes))
     return found
-
-
-def _terms(design: Design, component: str) -> tuple[RandomDesign, ...]:
-    return (design if component == "conditional" else design.others[component]).random
 
 
 def _comparisons(model: _FlatModel, deviations: Sequence[_FlatDeviation], flat: Floats) -> int:
@@ -265,7 +259,7 @@ def _check_sigma(model: _FlatModel) -> None:
     if end > 0:
         raise _refuse(["sigma"], f"as it grows the family is {limit}, which the data allow.")
     telling = (
-        int(np.count_nonzero(model.response.y)) if model.base.zero_mass else len(model.design.y)
+        int(np.count_nonzero(model.response.y)) if model.base.zero_mass else len(model.response.y)
     )
     flat = model.directions(0)[0].shape[1]
     if FALL.get(model.family.name, 1.0) * telling - flat <= 1.0:
