@@ -198,7 +198,7 @@ def test_shapes_with_random_zero_inflation():
         grouped(),
         "poisson",
         others={"zero_inflation": "~ 1 + (1 | g)"},
-        settings=Settings(2, 100, 100, 1),
+        settings=Settings(2, 100, 200, 1),
     )
     assert draws.beta.shape == (2, 100, 3)
     assert [c.shape for c in draws.covariances] == [(2, 100, 2, 2), (2, 100, 1, 1)]

@@ -11,7 +11,6 @@ from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.joint import JointDensity, Target
 from mixedeffects.bayes.nuts import Chains, Progress, run_nuts
 from mixedeffects.bayes.prior_model import PriorModel
-from mixedeffects.bayes.propriety import check_bounded
 from mixedeffects.bayes.standard_prior import StandardPrior
 from mixedeffects.bayes.whitening import WhitenedDensity, Whitening, whiten
 from mixedeffects.families import AbstractFamily
@@ -62,7 +61,6 @@ def sample_general(
     """
     problem = general_problem_of(design, family)
     prior = StandardPrior(problem, design, prior_model)
-    check_bounded(problem, prior)
     white = whiten(Target(problem, prior, prior_model.terms))
     chains = run_nuts(
         lambda: WhitenedDensity(white),

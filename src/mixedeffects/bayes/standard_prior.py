@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.bayes.prior_model import PriorModel
-from mixedeffects.bayes.priors import Flat
 from mixedeffects.fitting.general import GeneralProblem
 from mixedeffects.formula.design import Design
 
@@ -43,26 +42,6 @@ class StandardPrior:
         """R and t of exp(−½|Rβ − t|²), where the coefficients' prior is one."""
         found = self.model.coefficients.gaussian_root
         return None if found is None else (found[0] @ self.to_user[self.own], found[1])
-
-    @property
-    def names(self) -> list[str]:
-        """What the coefficients (p,) are called."""
-        names = np.empty(len(self.to_user), dtype=object)
-        names[self.own] = self.model.coefficients.names
-        names[self.dispersion] = "sigma"
-        names[self.extras] = self.model.extras.names
-        return [str(name) for name in names]
-
-    def bounded_functions(self) -> Floats:
-        """Linear functions (r, p) of the coefficients whose prior is proper."""
-        coefficients, model = self.model.coefficients, self.model
-        proper = [not isinstance(prior, Flat) for prior in coefficients.independent.priors]
-        rows = [(coefficients.functions @ self.to_user[self.own])[proper]]
-        if model.sigma is not None and not isinstance(model.sigma.prior, Flat):
-            rows.append(self.to_user[self.dispersion])
-        given = [not isinstance(prior, Flat) for prior in model.extras.independent.priors]
-        rows.append(self.to_user[self.extras][given])
-        return np.concatenate(rows)
 
     def __call__(self, beta: Floats) -> tuple[float, Floats]:
         """The value, up to a constant, and its gradient (p,)."""
