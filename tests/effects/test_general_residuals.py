@@ -51,6 +51,16 @@ def test_deviance_residuals_square_to_the_deviance():
     np.testing.assert_array_equal(np.sign(found), np.sign(y - mu))
 
 
+def test_deviance_residuals_of_zero_amounts_are_the_limit_of_small_ones():
+    fit = model("tweedie")
+    y, means = fit.design.y, np.asarray(fit.fitted())
+    power = float(fit.fixef().query("component == 'shape'")["estimate"].iloc[0])
+    zeros = np.flatnonzero(y == 0.0)
+    assert len(zeros) > 50
+    expected = -np.sqrt(2.0 * means[zeros] ** (2.0 - power) / (2.0 - power))
+    assert np.allclose(np.asarray(fit.residuals("deviance"))[zeros], expected)
+
+
 def test_deviance_residuals_that_are_not_defined():
     with pytest.raises(ModelError, match="has no deviance residuals"):
         model("poisson", True).residuals("deviance")

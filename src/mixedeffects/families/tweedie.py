@@ -122,8 +122,11 @@ class Tweedie(AbstractFamily):
     def deviance(self, response: Response, predictors: Predictors) -> Array:
         y, mu = response.y, self.mean(predictors)
         above, below = _parts(predictors[2])
-        unit: Array = 2.0 * (y * (y**-above - mu**-above) / -above - (y**below - mu**below) / below)
-        return np.where(y == 0, 2.0 * mu**below / below, unit)
+        # at y = 0 the first part is zero, the limit of y^(2 − p)
+        some = np.where(y == 0, 1.0, y)
+        first = y * (some**-above - mu**-above) / -above
+        unit: Array = 2.0 * (first - (y**below - mu**below) / below)
+        return unit
 
     def start_mean(self, response: Response) -> Array:
         start: Array = 0.9 * response.y + 0.1 * max(response.y.mean(), 1e-300)
