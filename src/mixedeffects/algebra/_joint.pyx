@@ -6,7 +6,7 @@ has mean m = K⁻ᵀT'r and covariance I in b = Tu, whatever T; w = v − m is w
 large, b hardly depends on T; where it is small, b = Tw: centring is each level's own.
 """
 
-from libc.math cimport log, sqrt
+from libc.math cimport exp, fabs, log, log1p, sqrt
 from libc.stdint cimport int64_t
 
 
@@ -187,3 +187,24 @@ def multiply_levels(const double[:, :, ::1] K, const int64_t[::1] starts, const 
                     else:
                         for c in range(m):
                             out[starts[l] + i, c] += f * x[starts[l] + j, c]
+
+
+def stretch(const double[:, ::1] shape, const double[::1] y, double[::1] x, double[::1] first,
+            double[::1] second):
+    """Set x = a + sy − lσ(−y)² + rσ(y)², σ(y) = log(1 + eʸ), and its two derivatives by y.
+
+    ``shape`` (4, d): a, s, l and r; only the first d elements are set.
+    """
+    cdef int i
+    cdef double e, rest, up, down, p, q, s, left, right
+    for i in range(shape.shape[1]):
+        s, left, right = shape[1, i], shape[2, i], shape[3, i]
+        e = exp(-fabs(y[i]))
+        rest = log1p(e)
+        up = rest + (y[i] if y[i] > 0.0 else 0.0)
+        down = rest - (y[i] if y[i] < 0.0 else 0.0)
+        p = (1.0 if y[i] > 0.0 else e) / (1.0 + e)
+        q = (e if y[i] > 0.0 else 1.0) / (1.0 + e)
+        x[i] = shape[0, i] + s * y[i] - left * down * down + right * up * up
+        first[i] = s + 2.0 * (left * down * q + right * up * p)
+        second[i] = 2.0 * (right * (p * p + up * p * q) - left * (q * q + down * p * q))

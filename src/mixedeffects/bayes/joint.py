@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -29,7 +30,7 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """A posterior: a problem with its prior.
 
@@ -41,7 +42,7 @@ class Target:
     log_prior: Callable[[Floats], tuple[float, Floats]]
     coordinates: tuple[AbstractTermCoordinates | StretchedCoordinates, ...]
 
-    @property
+    @cached_property
     def places(self) -> list[slice]:
         """Of each term's coordinates in ψ, behind the coefficients."""
         ends = self.problem.n_fixed + np.cumsum([0, *(c.dimension for c in self.coordinates)])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra._joint import stretch
 from mixedeffects.bayes.coordinates import AbstractTermCoordinates
 from mixedeffects.bayes.roots import Pullback
 
@@ -74,13 +75,8 @@ class StretchedCoordinates:
 
 def _curve(shape: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
     """x, dx/dy and d²x/dy² (d,)."""
-    a, s, left, right = shape
-    down, up = np.logaddexp(0.0, -y), np.logaddexp(0.0, y)
-    p = np.exp(-down)  # 1/(1 + e⁻ʸ)
-    q = 1.0 - p
-    x = a + s * y - left * down**2 + right * up**2
-    first = s + 2.0 * (left * down * q + right * up * p)
-    second = 2.0 * (right * (p * p + up * p * q) - left * (q * q + down * p * q))
+    x, first, second = np.empty((3, shape.shape[1]))
+    stretch(shape, y, x, first, second)
     return x, first, second
 
 
@@ -99,7 +95,8 @@ def fitted_shape(log_density: Callable[[float], float], deviation: float) -> Flo
     chosen = np.linspace(-FARTHEST, FARTHEST, 57)
     chosen = chosen[(chosen > y[0]) & (chosen < y[-1])]
     x = np.interp(chosen, y, fine)
-    basis = np.array([_curve(row, chosen)[0] for row in np.eye(4)[:, :, None]]).T
+    unit = np.eye(4)[:, :, None] * np.ones(len(chosen))
+    basis = np.array([_curve(row, chosen)[0] for row in unit]).T
     columns = np.column_stack([basis, -basis[:, 0]])
     floor = LEAST_SLOPE * deviation
     weights = np.exp(-0.25 * chosen**2)
