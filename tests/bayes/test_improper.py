@@ -153,6 +153,44 @@ def test_flat_coefficients_that_separate() -> None:
     check("yes ~ x + (1 | g)", data, "binomial", FLAT_SLOPES)
 
 
+def test_flat_coefficients_that_separate_categories() -> None:
+    data = grouped(4)
+    data["rating"] = np.arange(32) % 3
+    data["top"] = np.where(data["rating"] == 2, np.arange(32) % 2, 0)  # 1 at the top only
+    with pytest.raises(ModelError, match=r"'top'.* separate the response"):
+        check("rating ~ top + (1 | g)", data, "cumulative", {"b": Flat(), "threshold": Flat()})
+    given = {f"{j}|{j + 1}": Normal(0, 2) for j in range(2)}
+    with pytest.raises(ModelError, match=r"'top'.* separate the response"):
+        check("rating ~ top + (1 | g)", data, "cumulative", given | {"b": Flat()})
+    # thresholds at the means hold the other rows back
+    check("rating ~ top + (1 | g)", data, "cumulative", {"b": Flat()})
+    check("rating ~ x + (1 | g)", data, "cumulative", {"b": Flat(), "threshold": Flat()})
+
+
+@pytest.mark.parametrize("family", ["poisson", "nbinom2", "tweedie"])
+def test_flat_coefficients_of_levels_without_counts(family: str) -> None:
+    data = grouped(4)
+    data["none"] = (np.arange(32) % 4 == 0).astype(float)
+    data["count"] = np.where(data["none"] == 1, 0.0, data["count"])
+    with pytest.raises(ModelError, match=r"'none'.* separate the response"):
+        check("count ~ x + none + (1 | g)", data, family, FLAT_SLOPES)
+    check("count ~ x + (1 | g)", data, family, FLAT_SLOPES)
+
+
+def test_flat_coefficients_of_truncated_counts() -> None:
+    data = grouped(4)
+    data["ones"] = (np.arange(32) % 4 == 0).astype(float)
+    data["count"] = np.where(data["ones"] == 1, 1.0, data["count"] + 2.0)
+    with pytest.raises(ModelError, match="'ones'"):
+        check("count ~ x + ones + (1 | g)", data, "truncated_poisson", FLAT_SLOPES)
+
+
+def test_far_columns_are_no_separation() -> None:
+    data = grouped(4)
+    data["far"] = 1e5 + data["x"]
+    check("yes ~ far + (1 | g)", data, "binomial", FLAT_SLOPES)
+
+
 def test_a_flat_zero_inflation() -> None:
     data, others = grouped(4), {"zero_inflation": "~ 1"}
     for address in ("zero_inflation: Intercept", "zero_inflation: x"):

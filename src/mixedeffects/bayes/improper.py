@@ -21,7 +21,8 @@ from mixedeffects.bayes.prior_parameters import ModelParts
 from mixedeffects.bayes.priors import AbstractPrior, Flat
 from mixedeffects.errors import ModelError
 from mixedeffects.families import AbstractFamily, Response, ZeroInflated
-from mixedeffects.fitting.separation import LARGEST_PROGRAM, separates_rows
+from mixedeffects.fitting.general import MEASURED
+from mixedeffects.fitting.separation import LARGEST_PROGRAM, has_ray
 
 if TYPE_CHECKING:
     from mixedeffects.bayes.prior_model import PriorModel
@@ -87,17 +88,23 @@ class _FlatModel:
         return isinstance(self.family, ZeroInflated) and self.base.zero_mass
 
     def directions(self, number: int) -> tuple[Floats, list[str]]:
-        """A basis (n, d) of how the rows of a predictor move with its flat coefficients, and
-        those."""
+        """A basis (p, d) of how a predictor's coefficients move with the flat ones among them,
+        each by about 1 in its rows; and the names of those."""
         own = self.priors.coefficients
         predictor = self.parts.predictors[number]
-        flat = _places(own.independent.priors)
-        places = [i for i in flat if predictor.first <= i < predictor.coefficients.stop]
+        place = predictor.coefficients
+        flat = [i for i in _places(own.independent.priors) if place.start <= i < place.stop]
         # the inverse of A, see CoefficientPriors
-        inverse = 2.0 * np.eye(len(own.names)) - own.functions
-        moved = predictor.X @ inverse[predictor.coefficients][:, places]
-        basis = np.linalg.qr(moved)[0] if places else moved
-        return np.sqrt(len(moved)) * basis, [own.names[i] for i in places]
+        moved = (2.0 * np.eye(len(own.names)) - own.functions)[place][:, flat]
+        if flat:
+            R = np.linalg.qr(predictor.X @ moved)[1]
+            moved = np.sqrt(len(predictor.X)) * np.linalg.solve(R.T, moved.T).T
+        return moved, [own.names[i] for i in flat]
+
+    def rows(self, number: int) -> tuple[Floats, list[str]]:
+        """The same of its rows (n, d)."""
+        moved, names = self.directions(number)
+        return self.parts.predictors[number].X @ moved, names
 
 
 def _places(priors: Sequence[AbstractPrior]) -> list[int]:
@@ -118,38 +125,51 @@ def _refuse(names: Sequence[str], why: str) -> ModelError:
 
 def _check_coefficients(model: _FlatModel) -> None:
     for number, predictor in enumerate(model.parts.predictors):
-        rows, names = model.directions(number)
-        if not names:
+        rows, names = model.rows(number)
+        if not names or len(rows) > LARGEST_PROGRAM:
             continue
-        if predictor.name == "dispersion" and model.family.name in SIMPLER:
-            limit, _ = SIMPLER[model.family.name]
-            if _has_ray(rows):
-                raise _refuse(names, f"at its end the family is {limit}, which the data allow.")
-        elif predictor.name == "zero_inflation" and model.is_mixture:
-            if _has_ray(-rows[model.response.y != 0]):
-                raise _refuse(names, "the data allow a model without extra zeros.")
-        elif predictor.name != "dispersion":
-            place = model.family.predictors().index(predictor.name)
-            if separates_rows(model.family, model.response, place, rows):
-                raise _refuse(
-                    names,
-                    "they separate the response, and the likelihood does not fall as they go to "
-                    "infinity.",
-                )
+        if predictor.thresholds:
+            falling, held = _beside_thresholds(model, rows)
+        else:
+            falling, held = _one_sided(rows, *_bounds(model, predictor.name))
+        if has_ray(falling, held) or _rank(np.vstack([falling, held])) < rows.shape[1]:
+            raise _refuse(names, _unbounded(model, predictor.name))
 
 
-def _has_ray(rows: Floats) -> bool:
-    """Whether some direction moves no row (n, d) down, or none at all."""
-    from scipy.optimize import linprog
+def _unbounded(model: _FlatModel, predictor: str) -> str:
+    if predictor == "dispersion":
+        limit, _ = SIMPLER[model.family.name]
+        return f"at its end the family is {limit}, which the data allow."
+    if predictor == "zero_inflation" and model.is_mixture:
+        return "the data allow a model without extra zeros."
+    return "they separate the response, and the likelihood does not fall as they go to infinity."
 
-    rows = np.unique(np.round(rows, 6), axis=0)
-    if len(rows) > LARGEST_PROGRAM:
-        return False
-    if len(rows) < rows.shape[1] or np.linalg.matrix_rank(rows) < rows.shape[1]:
-        return True
-    bounds = [(-1.0, 1.0)] * rows.shape[1]
-    found = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=bounds)
-    return bool(found.status == 0 and -found.fun > 1e-6)
+
+def _one_sided(rows: Floats, below: Mask, above: Mask) -> tuple[Floats, Floats]:
+    """The rows (n, d) that may not go down, or not go up with their sign changed; and those that
+    may go nowhere."""
+    up, down, held = below & ~above, above & ~below, below & above
+    return np.vstack([rows[up], -rows[down]]), rows[held]
+
+
+def _beside_thresholds(model: _FlatModel, rows: Floats) -> tuple[Floats, Floats]:
+    """What may not fall as coefficients and flat thresholds move: each row's thresholds' distance
+    from its predictor, above and below; and no row that may not move at all."""
+    extras, codes = model.priors.extras, model.response.y.astype(np.intp)
+    flat = _places(extras.independent.priors)
+    n, last = len(codes), len(extras.names)
+    # those at the means of the columns go with them
+    with_rows = extras.shifts[:, model.parts.predictors[0].coefficients] @ model.directions(0)[0]
+    thresholds = np.hstack([with_rows, np.eye(last)[:, flat]])
+    predictor = np.hstack([rows, np.zeros((n, len(flat)))])
+    over, under = codes < last, codes > 0
+    distances = np.vstack(
+        [
+            thresholds[codes[over]] - predictor[over],
+            predictor[under] - thresholds[codes[under] - 1],
+        ]
+    )
+    return distances, np.empty((0, distances.shape[1]))
 
 
 # -- standard deviations -------------------------------------------------------------------
@@ -169,7 +189,7 @@ def _check_deviations(model: _FlatModel) -> None:
     found = _flat_deviations(model)
     if not found:
         return
-    flat = model.directions(0)[0]
+    flat = model.rows(0)[0]
     sets = [[own] for own in found] + ([found] if len(found) > 1 else [])
     for together in sets:
         comparisons = _comparisons(model, together, flat)
@@ -229,23 +249,28 @@ def _rank(matrix: Floats) -> int:
     return int(np.linalg.matrix_rank(matrix / np.where(sizes > 0.0, sizes, 1.0)))
 
 
-def _bounds(model: _FlatModel) -> tuple[Mask, Mask]:
-    """Which rows (n,) keep their predictor from going to −∞, and to +∞."""
-    y, trials, name = model.response.y, model.response.trials, model.base.name
-    everywhere = np.ones(len(y), bool)
+def _bounds(model: _FlatModel, predictor: str = "conditional") -> tuple[Mask, Mask]:
+    """Which rows (n,) keep a predictor from going to −∞, and to +∞."""
+    y, trials, base = model.response.y, model.response.trials, model.base
+    everywhere, nowhere = np.ones(len(y), bool), np.zeros(len(y), bool)
+    if predictor == "dispersion":
+        _, end = SIMPLER.get(base.name, ("", 0))
+        return (nowhere if end < 0 else everywhere), (nowhere if end > 0 else everywhere)
+    if predictor == "zero_inflation":
+        return (nowhere if model.is_mixture else y == 0), y != 0
+    if base.link in MEASURED:
+        return everywhere, everywhere
     if trials is not None:
-        return y > 0, y < trials
-    if model.family.has_thresholds:
+        return y > 0, (y < trials) | (base.link == "log")
+    if base.has_thresholds:
         return y > 0, y < y.max()
-    if name == "ordbeta":
+    if base.name == "ordbeta":
         return y > 0, y < 1
-    if name.startswith("truncated"):
+    if base.name.startswith("truncated"):
         return y > 1, y > 0
-    if model.is_mixture:
-        return y > 0, y > 0
     if isinstance(model.family, ZeroInflated):
         return y != 0, y != 0
-    return (y > 0, everywhere) if model.base.zero_mass else (everywhere, everywhere)
+    return (y > 0, everywhere) if base.zero_mass else (everywhere, everywhere)
 
 
 # -- what all rows share -------------------------------------------------------------------

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.families import AbstractFamily, Response, ZeroInflated
+from mixedeffects.families import AbstractFamily, ZeroInflated
 from mixedeffects.fitting.general import MEASURED, GeneralProblem
 
 Floats = NDArray[np.float64]
@@ -106,30 +106,23 @@ def separates(problem: GeneralProblem, predictor: int, directions: Floats) -> bo
 
     None where the family has no such rule, or the rows are too many to ask.
     """
-    rows = problem.predictors[predictor].basis.columns @ _part(problem, predictor, directions)
-    return separates_rows(problem.family, problem.response, predictor, rows)
-
-
-def separates_rows(
-    family: AbstractFamily, response: Response, predictor: int, rows: Floats
-) -> bool | None:
-    """The same of directions that move the rows of a predictor by ``rows`` (n, d)."""
-    sides = _sides(family, response.y, response.trials, predictor)
-    if sides is None or len(rows) > LARGEST_PROGRAM:
+    sides = _sides(problem.family, problem.response.y, problem.response.trials, predictor)
+    own = _part(problem, predictor, directions)
+    if sides is None or problem.n_rows > LARGEST_PROGRAM:
         return None
     up, held = sides
-    rows = rows / max(float(np.abs(rows).max()), 1e-300)
-    A = np.unique(np.round(rows[up != 0] * up[up != 0, None], 6), axis=0)
-    B = np.unique(np.round(rows[held], 6), axis=0)
-    return _has_ray(A, B)
+    rows = problem.predictors[predictor].basis.columns @ own
+    return has_ray(rows[up != 0] * up[up != 0, None], rows[held])
 
 
-def _has_ray(A: Floats, B: Floats) -> bool:
-    """Whether some c has Ac ≥ 0, not all zero, and Bc = 0, up to ``MOVED``."""
+def has_ray(A: Floats, B: Floats) -> bool:
+    """Whether some c has Ac ≥ 0, not all zero, and Bc = 0, up to ``MOVED`` of the largest."""
     from scipy.optimize import linprog
 
     if not len(A):
         return False
+    size = max(float(np.abs(A).max()), float(np.abs(B).max(initial=0.0)), 1e-300)
+    A, B = (np.unique(np.round(rows / size, 6), axis=0) for rows in (A, B))
     d = A.shape[1]
     found = linprog(
         -A.sum(axis=0),
