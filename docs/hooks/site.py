@@ -23,6 +23,9 @@ from pages import elsewhere, figure_of, pictures, run
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">(?:\\\(|\\\[)(.*?)(?:\\\)|\\\])</\1>', re.DOTALL
 )
+_ONE_LINE = re.compile(
+    r'(<div class="language-text highlight)("><pre>(?:<span></span>)?<code>[^\n]*\n</code>)'
+)
 log = logging.getLogger("mkdocs.hooks.site")  # a warning fails a strict build
 
 
@@ -39,13 +42,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Formulas as MathML, which browsers draw without a script; `\\|` of tables' code as `|`."""
+    """Formulas as MathML, which browsers draw without a script.
+
+    In tables' code `\\|` is `|`, as elsewhere, and an output of one line breaks where it must.
+    """
 
     def mathml(formula: re.Match[str]) -> str:
         display = "block" if formula[1] == "div" else "inline"
         return convert(unescape(formula[2]).strip(), display=display)
 
     html = re.sub(r"<code>[^<]*</code>", lambda code: code[0].replace("\\|", "|"), html)
+    html = _ONE_LINE.sub(r"\1 one-line\2", html)
     return _FORMULA.sub(mathml, html)
 
 
