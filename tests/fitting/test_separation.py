@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mixedeffects as me
-from mixedeffects.fitting.separation import _has_ray
+from mixedeffects.fitting.separation import has_ray
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +168,8 @@ def test_overdispersion_is_told_with_what_to_do(data):
 
 def test_rays_of_a_cone():
     quadrant = np.eye(2)
-    assert _has_ray(quadrant, np.empty((0, 2)))
-    assert _has_ray(quadrant, np.array([[1.0, 0.0]]))
-    assert not _has_ray(quadrant, np.eye(2))
-    assert not _has_ray(np.vstack([quadrant, -quadrant]), np.empty((0, 2)))
-    assert not _has_ray(np.empty((0, 2)), quadrant)
+    assert has_ray(quadrant, np.empty((0, 2)))
+    assert has_ray(quadrant, np.array([[1.0, 0.0]]))
+    assert not has_ray(quadrant, np.eye(2))
+    assert not has_ray(np.vstack([quadrant, -quadrant]), np.empty((0, 2)))
+    assert not has_ray(np.empty((0, 2)), quadrant)
