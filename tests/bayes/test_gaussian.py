@@ -48,6 +48,10 @@ def check_moments(found, expected, limit=4.5):
     assert np.allclose(spreads[0], spreads[1], rtol=0.12)
 
 
+def machines():
+    return me.datasets.load("machines")
+
+
 def by_importance(design, priors, settings):
     posterior = collapse(design, priors)
     normal = approximate(compiled_density(posterior), posterior.start())
@@ -166,9 +170,9 @@ class TestPriorsThatAreNotNormal:
 
     def test_a_narrow_laplace_shrinks(self):
         data = me.datasets.load("sleepstudy")
-        model = gaussian_model(SLEEPSTUDY, data, {"Days": Laplace(0, 0.05)})
-        draws = sample_gaussian(*model, Settings(2, 300, 300, 1))
-        assert abs(draws.beta[..., 1].mean()) < 1.0
+        model = gaussian_model(SLEEPSTUDY, data, {"Days": Laplace(0, 0.3)})
+        draws = sample_gaussian(*model, Settings(2, 200, 200, 1))
+        assert -0.5 < draws.beta[..., 1].mean() < 9.0
 
 
 class TestImportance:
@@ -184,32 +188,37 @@ class TestImportance:
         weighted = by_importance(*model, Settings(4, 1000, 0, 1))
         chains = sample_gaussian(*model, Settings(4, 2000, 300, 2))
         assert weighted.pareto_k < 0.7
-        assert 0.3 < weighted.efficiency <= 1.0
+        assert 0.5 < weighted.efficiency <= 1.0
         check_moments(scalars(weighted), scalars(chains))
         flat = [d.modes[0].reshape(*d.modes[0].shape[:2], -1) for d in (weighted, chains)]
         check_moments(*flat)
         assert weighted.stats == {}
         assert "importance sampling" in weighted.way
-        assert "4,000 draws from 1,024 points" in weighted.way
+        points = "1,024" if dataset == "penicillin" else "4,096"
+        assert f"4,000 draws from {points} points" in weighted.way
 
     def test_shared_points_cost_no_accuracy(self):
-        """Means of runs differ no more than those of so many independent draws."""
-        data = me.datasets.load("sleepstudy")
-        model = gaussian_model(SLEEPSTUDY, data)
-        runs = [scalars(by_importance(*model, Settings(2, 512, 0, seed))) for seed in range(24)]
-        means = np.array([run.mean(axis=(0, 1)) for run in runs])
+        """In three dimensions, runs differ no more than those of so many independent draws."""
+        rng = np.random.default_rng(3)
+        g, h = rng.integers(0, 60, 900), rng.integers(0, 40, 900)
+        y = rng.normal(size=60)[g] + 0.5 * rng.normal(size=40)[h] + rng.normal(size=900)
+        model = gaussian_model("y ~ 1 + (1 | g) + (1 | h)", pd.DataFrame({"y": y, "g": g, "h": h}))
+        found = [by_importance(*model, Settings(4, 1000, 0, seed)) for seed in range(16)]
+        assert all("from 1,024 points" in draws.way for draws in found)
+        runs = [scalars(draws) for draws in found]
         sd = np.mean([run.std(axis=(0, 1)) for run in runs], axis=0)
-        independent = sd / np.sqrt(1024)
-        # 1% of the χ² distribution with 23 degrees of freedom lies above 1.81 of its mean.
-        assert np.all(means.std(axis=0, ddof=1) ** 2 < 1.81 * independent**2)
+        # 1% of the χ² distribution with 15 degrees of freedom lies above 2.04 of its mean.
+        means = np.array([run.mean(axis=(0, 1)) for run in runs])
+        assert np.all(means.var(axis=0, ddof=1) < 2.04 * sd**2 / 4000)
+        spreads = np.array([run.std(axis=(0, 1)) for run in runs])
+        assert np.all(spreads.var(axis=0, ddof=1) < 2.04 * sd**2 / 8000)
 
-    def test_where_draws_are_more_than_points_they_still_tell_as_much(self):
-        data = me.datasets.load("penicillin")
-        model = gaussian_model("diameter ~ 1 + (1 | plate) + (1 | sample)", data)
-        runs = [scalars(by_importance(*model, Settings(4, 1000, 0, seed))) for seed in range(24)]
-        means = np.array([run.mean(axis=(0, 1)) for run in runs])
-        sd = np.mean([run.std(axis=(0, 1)) for run in runs], axis=0)
-        assert np.all(means.std(axis=0, ddof=1) ** 2 < 1.81 * sd**2 / 4000)
+    def test_points_are_added_where_weights_are_uneven(self):
+        """Seven dimensions and six levels: the draws are worth what they say."""
+        model = gaussian_model("score ~ Machine + (0 + Machine | Worker)", machines())
+        draws = by_importance(*model, Settings(2, 512, 0, 1))
+        assert "1,024 draws from 4,096 points" in draws.way
+        assert 0.4 < draws.efficiency <= 1.0
 
     def test_the_seed_decides_whatever_the_threads(self, monkeypatch):
         model = gaussian_model(SLEEPSTUDY, me.datasets.load("sleepstudy"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,6 +48,19 @@ class Points:
             tuple(root[rows] for root in self.roots),
             *(own[rows] for own in (self.log_sigma, self.log_prior, self.T, self.held, self.beta)),
         )
+
+
+def joined(parts: Sequence[Points]) -> Points:
+    """Points one after the other."""
+    roots = zip(*(part.roots for part in parts), strict=True)
+    return Points(
+        tuple(np.concatenate(own) for own in roots),
+        np.concatenate([part.log_sigma for part in parts]),
+        np.concatenate([part.log_prior for part in parts]),
+        np.concatenate([part.T for part in parts]),
+        np.concatenate([part.held for part in parts]),
+        np.concatenate([part.beta for part in parts]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from mixedeffects.bayes.collapsed_draws import (
 )
 from mixedeffects.bayes.compiled_density import compiled_density, is_compilable
 from mixedeffects.bayes.draws import Draws, Settings
-from mixedeffects.bayes.importance_draws import Weighted, weighted_points
+from mixedeffects.bayes.importance_draws import PARETO_K, Weighted, weighted_points
 from mixedeffects.bayes.independent import Independent
 from mixedeffects.bayes.normal_approximation import Density, NormalApproximation, approximate
 from mixedeffects.bayes.nuts import Chains, Progress, run_compiled, run_nuts
@@ -41,8 +41,6 @@ PER_DRAW = 20.0
 DEAR = 1e11
 # Degrees of freedom of a t distribution that is much like a Laplace one.
 SOFT = 4.0
-# Weights with a heavier tail than this cannot be trusted.
-PARETO_K = 0.7
 
 
 def sample_gaussian(
@@ -200,7 +198,7 @@ def weighted_draws(posterior: CollapsedPosterior, found: Weighted, settings: Set
         stats={},
         way=way,
         pareto_k=found.pareto_k,
-        efficiency=found.efficiency,
+        efficiency=found.efficiency(count),
         interrupted=found.interrupted,
     )
 

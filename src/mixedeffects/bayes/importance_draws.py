@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv, ndtri
 
 from mixedeffects.bayes.collapsed import CollapsedPosterior
-from mixedeffects.bayes.collapsed_draws import Points, Progress, log_densities, points_at
+from mixedeffects.bayes.collapsed_draws import (
+    Points,
+    Progress,
+    joined,
+    log_densities,
+    points_at,
+)
 from mixedeffects.bayes.draws import Settings
 from mixedeffects.bayes.libraries import arviz
 from mixedeffects.bayes.normal_approximation import NormalApproximation
@@ -24,9 +30,16 @@ Places = NDArray[np.intp]
 
 # Degrees of freedom of the t distribution.
 FREEDOM = 6.0
-# The fewest points, and how many of the draws may share one on average: the points are so even
-# that they tell more of their few dimensions than the draws could.
-LEAST, SHARED = 1024, 4
+# The fewest points.
+LEAST = 1024
+# In so few dimensions points are so even that several draws may share each: means, deviations and
+# quantiles are then no farther off than those of as many independent draws (tests/bayes).
+FEW, SHARED = 3, 4
+# More points are taken until the draws are worth this share of independent ones, or so many
+# times the points.
+WORTH, MOST = 0.5, 4
+# Weights with a heavier tail than this cannot be trusted.
+PARETO_K = 0.7
 # After an interrupt, fewer points than this are none.
 USEFUL = 100
 
@@ -35,31 +48,28 @@ USEFUL = 100
 class Weighted:
     """Weighted points of a posterior.
 
-    ``weights`` (D,), smoothed, whose sum is 1; ``pareto_k`` of their tail; ``interrupted``,
-    whether the user stopped before all points had one.
+    ``weights`` (D,), smoothed, whose sum is 1; ``pareto_k`` of their tail; ``shared``, draws that
+    a point stands for; ``interrupted``, whether the user stopped before all points had a weight.
     """
 
     points: Points
     weights: Floats
     pareto_k: float
+    shared: int
     interrupted: bool
 
-    @property
-    def efficiency(self) -> float:
-        """Effective share of the points (Kong, Liu and Wong 1994, JASA 89, 278-288)."""
-        return float(1.0 / np.sum(self.weights**2) / len(self.weights))
+    def efficiency(self, count: int) -> float:
+        """What ``count`` draws are worth beside independent ones.
+
+        The effective size of weights is that of Kong, Liu and Wong (1994, JASA 89, 278-288).
+        """
+        return min(1.0, self.shared / float(np.sum(self.weights**2)) / count)
 
     def resampled(self, count: int, rng: np.random.Generator) -> Places:
         """The points of ``count`` draws, in order: each by its weight, to within one."""
         at = (rng.random() + np.arange(count)) / count
         rows: Places = np.searchsorted(np.cumsum(self.weights), at)
         return np.minimum(rows, len(self.weights) - 1)
-
-
-def number_of_points(settings: Settings) -> int:
-    """A power of two, as Sobol sequences are even at."""
-    wanted = max(LEAST, settings.chains * settings.draws // SHARED)
-    return 1 << int(np.ceil(np.log2(wanted)))
 
 
 def weighted_points(
@@ -69,22 +79,40 @@ def weighted_points(
     progress: Progress | None = None,
 ) -> Weighted:
     """Points about the mode with their weights; ``progress`` is told their share of the draws."""
-    count, draws = number_of_points(settings), settings.chains * settings.draws
-    z, log_proposal = student_points(posterior.dimension, count, settings.seed)
-    points = points_at(posterior, normal.points(z))
-    tell = None if progress is None else lambda made: progress(made * draws // count)
-    log_density = log_densities(posterior, points, tell)
-    done = len(log_density)
-    if done < min(USEFUL, count):
+    draws, shared = settings.chains * settings.draws, SHARED if posterior.dimension <= FEW else 1
+    # A power of two, at which Sobol sequences are even.
+    count = 1 << int(np.ceil(np.log2(max(LEAST, draws / shared))))
+    z, log_proposal = student_points(posterior.dimension, MOST * count, settings.seed)
+    parts, log_weights, end = [], np.empty(0), count
+    while True:
+        points = points_at(posterior, normal.points(z[len(log_weights) : end]))
+        tell = _told(progress, len(log_weights), end, draws)
+        log_density = log_densities(posterior, points, tell)
+        first, done = len(log_weights), len(log_weights) + len(log_density)
+        log_weights = np.append(log_weights, log_density - log_proposal[first:done])
+        parts.append(points.take(np.arange(done - first)))
+        found = _weighted(joined(parts), log_weights, shared, done < end)
+        enough = found.efficiency(draws) >= WORTH or end == len(z)
+        if enough or found.interrupted or found.pareto_k > PARETO_K:
+            return found
+        end *= 2
+
+
+def _weighted(points: Points, log_weights: Floats, shared: int, interrupted: bool) -> Weighted:
+    if interrupted and len(log_weights) < USEFUL:
         raise KeyboardInterrupt
-    log_weights = log_density - log_proposal[:done]
     # Where there is no density there is no weight, which the smoothing must not see as infinite.
     known = np.isfinite(log_weights)
-    log_weights[~known] = log_weights[known].min() - 100.0
-    smoothed, k = arviz().psislw(log_weights)
+    least = np.min(log_weights, where=known, initial=np.inf) - 100.0
+    smoothed, k = arviz().psislw(np.where(known, log_weights, least))
     weights = np.exp(smoothed)
-    points = points.take(np.arange(done))
-    return Weighted(points, weights / weights.sum(), float(k), done < count)
+    return Weighted(points, weights / weights.sum(), float(k), shared, interrupted)
+
+
+def _told(progress: Progress | None, first: int, end: int, draws: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda made: progress((first + made) * draws // end)
 
 
 def student_points(dimension: int, count: int, seed: int) -> tuple[Floats, Floats]:
