@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 import mixedeffects as me
 from artists import caption, rows
 from mixedeffects.errors import ModelError
-from mixedeffects.show.plots import style
+from mixedeffects.show.plots import figures, style
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_settings_of_the_user_stay_as_they_are(fit):
     ("count", "height"), [(1, 2.2), (18, 4.9), (48, 10.9), (49, 6.0), (5000, 6.0)]
 )
 def test_heights_grow_with_labelled_rows_alone(count, height):
-    assert style.rows_height(count) == pytest.approx(height, abs=0.05)
+    assert figures.rows_height(count) == pytest.approx(height, abs=0.05)
 
 
 def test_rows_are_labelled_where_there_is_room():
@@ -145,7 +145,7 @@ def test_numbers_far_from_zero_are_told_apart():
 
 
 def test_titles_settle_within_the_axes_that_labels_leave():
-    figure = style.new_figure(8.0, 4.0)
+    figure = figures.new_figure(8.0, 4.0)
     left, right = figure.subplots(1, 2)
     left.set_yticks([0.0], ["a label that takes the room of both axes away"])
     for ax in (left, right):

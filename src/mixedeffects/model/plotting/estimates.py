@@ -14,7 +14,7 @@ from mixedeffects.model.options import check_option
 from mixedeffects.model.plotting.curves import curves_of, default_values, held_text
 from mixedeffects.model.plotting.kinds import PlotNumbers
 from mixedeffects.show.plots import fixed_effects, means, predictions, profile
-from mixedeffects.show.plots.style import one_plot
+from mixedeffects.show.plots.figures import one_plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,9 @@ from mixedeffects.model.plotting.kinds import GeneralNumbers, LinearNumbers
 from mixedeffects.model.plotting.random import RandomPlots
 from mixedeffects.model.plotting.rows import RowPlots
 from mixedeffects.show.plots.effects import effects_of
+from mixedeffects.show.plots.figures import new_figure
 from mixedeffects.show.plots.random_effects import of_group
-from mixedeffects.show.plots.style import new_figure, plain, say, settle
+from mixedeffects.show.plots.style import plain, say, settle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

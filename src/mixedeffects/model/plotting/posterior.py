@@ -17,8 +17,9 @@ from mixedeffects.inference.streams import Seed
 from mixedeffects.model.options import check_option
 from mixedeffects.show.plots import draws, fixed_effects, pairs, predictive, random_effects
 from mixedeffects.show.plots.effects import NONE, Effect, Labels, chosen_effects, listed_effects
+from mixedeffects.show.plots.figures import new_figure, one_plot
 from mixedeffects.show.plots.random_effects import of_group
-from mixedeffects.show.plots.style import new_figure, one_plot, percent, plain, settle
+from mixedeffects.show.plots.style import percent, plain, settle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

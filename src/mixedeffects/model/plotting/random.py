@@ -21,8 +21,9 @@ from mixedeffects.fitting.estimates import RandomTermEstimate
 from mixedeffects.model.plotting.kinds import PlotNumbers
 from mixedeffects.show.plots import correlations, qq, random_effects, shrinkage
 from mixedeffects.show.plots.effects import chosen_effects, effects_of
+from mixedeffects.show.plots.figures import one_plot, panels
 from mixedeffects.show.plots.groups import LINES, Lattice, Panel, chosen_levels, lattice_figure
-from mixedeffects.show.plots.style import one_plot, panels, percent
+from mixedeffects.show.plots.style import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,16 +11,8 @@ from mixedeffects.effects.random import correlations as correlation_matrix
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.estimates import RandomTermEstimate
 from mixedeffects.show.formats import correlation as shown
-from mixedeffects.show.plots.style import (
-    GREY,
-    VERMILLION,
-    counted,
-    dress,
-    new_axes,
-    new_figure,
-    plain,
-    scatter,
-)
+from mixedeffects.show.plots.figures import new_axes, new_figure
+from mixedeffects.show.plots.style import GREY, VERMILLION, counted, dress, plain, scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,8 +104,3 @@ def table(ax: Axes, term: RandomTermEstimate) -> None:
     ax.get_figure().colorbar(image, ax=ax, shrink=0.8)  # type: ignore[union-attr]
     caption = f"{counted(len(term.levels), 'level')}, {k} effects"
     dress(ax, f"Correlations of the random effects of {term.group}", caption, grid=None)
-
-
-def correlated_terms(terms: Sequence[RandomTermEstimate]) -> list[str]:
-    """Groups with a term of several columns."""
-    return list(dict.fromkeys(term.group for term in terms if len(term.names) > 1))

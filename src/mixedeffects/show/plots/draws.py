@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mixedeffects.bayes.diagnostics import ess_bulk, r_hat
 from mixedeffects.bayes.libraries import arviz
 from mixedeffects.errors import ModelError, suggestion
-from mixedeffects.show.plots.style import BLACK, BLUE, GREY, PALETTE, dress, new_axes, panels
+from mixedeffects.show.plots.figures import new_axes, panels
+from mixedeffects.show.plots.style import BLACK, BLUE, GREY, PALETTE, dress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import ModelError, suggestion
+from mixedeffects.show.plots.figures import new_figure
 from mixedeffects.show.plots.style import (
     BLACK,
     BLUE,
@@ -19,7 +20,6 @@ from mixedeffects.show.plots.style import (
     VERMILLION,
     counted,
     dress,
-    new_figure,
     plain,
     tilted_ticks,
 )

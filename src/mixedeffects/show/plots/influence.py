@@ -8,18 +8,8 @@ import numpy as np
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.effects.influence import Influence
-from mixedeffects.show.plots.style import (
-    BLUE,
-    TALLEST,
-    VERMILLION,
-    counted,
-    dress,
-    new_axes,
-    plain,
-    row_labels,
-    rows_height,
-    say,
-)
+from mixedeffects.show.plots.figures import TALLEST, new_axes, rows_height
+from mixedeffects.show.plots.style import BLUE, VERMILLION, counted, dress, plain, row_labels, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,9 +11,10 @@ from mixedeffects.effects.means.contrasts import Contrasts
 from mixedeffects.effects.means.linear import Labels, row_labels
 from mixedeffects.effects.means.means import MarginalMeans
 from mixedeffects.effects.means.transforms import BackTransform
-from mixedeffects.show.plots import style
+from mixedeffects.show.plots import figures, style
+from mixedeffects.show.plots.figures import new_axes
 from mixedeffects.show.plots.intervals import interval_rows
-from mixedeffects.show.plots.style import MARKERS, PALETTE, counted, dress, new_axes, percent
+from mixedeffects.show.plots.style import MARKERS, PALETTE, counted, dress, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def means(found: MarginalMeans, name: str, ax: Axes | None) -> Axes:
         dress(ax, title, caption, x=covariate, y=name)
     else:
         rows = list(dict.fromkeys(row_labels(own, short=len(own) == 1))) if own else ["overall"]
-        ax = new_axes(ax, height=style.rows_height(len(rows), 0.25 + 0.12 * len(families)))
+        ax = new_axes(ax, height=figures.rows_height(len(rows), 0.25 + 0.12 * len(families)))
         _rows(ax, rows, own, columns, families)
         dress(ax, title, caption, x=name, y=", ".join(own), grid="x")
     if len(families) > 1:
@@ -57,8 +58,8 @@ def contrasts(found: Contrasts, name: str, ax: Axes | None) -> Axes:
     columns = found.columns(tests=True)
     texts_of = row_labels({n: found.labels[n] for n in (*found.by, "contrast")})[::-1]
     names = [_shortened(text) for text in texts_of]
-    width = style.WIDTH + 0.07 * max(max(map(len, names)) - 20, 0)
-    ax = new_axes(ax, width, style.rows_height(len(names), 0.28))
+    width = figures.WIDTH + 0.07 * max(max(map(len, names)) - 20, 0)
+    ax = new_axes(ax, width, figures.rows_height(len(names), 0.28))
     estimate, low, high = (columns[n][::-1] for n in ("estimate", "conf_low", "conf_high"))
     interval_rows(ax, np.arange(len(texts_of), dtype=float), estimate, low, high)
     ratio = isinstance(found.back, BackTransform)

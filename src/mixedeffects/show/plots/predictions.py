@@ -10,15 +10,8 @@ from numpy.typing import NDArray
 
 from mixedeffects.effects.means.linear import texts
 from mixedeffects.errors import ModelError
-from mixedeffects.show.plots.style import (
-    MARKERS,
-    PALETTE,
-    dress,
-    legend,
-    new_axes,
-    percent,
-    plain,
-)
+from mixedeffects.show.plots.figures import new_axes
+from mixedeffects.show.plots.style import MARKERS, PALETTE, dress, legend, percent, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.bayes.libraries import arviz
-from mixedeffects.show.plots.style import BLACK, BLUE, SKY, dress, legend, new_axes, plain
+from mixedeffects.show.plots.figures import new_axes
+from mixedeffects.show.plots.style import BLACK, BLUE, SKY, dress, legend, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

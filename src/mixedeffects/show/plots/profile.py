@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 
 from mixedeffects.inference.profile_curves import Profile, ProfileCurve
 from mixedeffects.inference.wald import quantile
-from mixedeffects.show.plots.style import (
-    BLUE,
-    FAINT,
-    GREY,
-    dress,
-    new_axes,
-    panels,
-    zero_line,
-)
+from mixedeffects.show.plots.figures import new_axes, panels
+from mixedeffects.show.plots.style import BLUE, FAINT, GREY, dress, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.normality import normal_quantiles
-from mixedeffects.show.plots.style import FAINT, GREY, counted, dress, new_axes, say, scatter
+from mixedeffects.show.plots.figures import new_axes
+from mixedeffects.show.plots.style import FAINT, GREY, counted, dress, say, scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.show.plots.effects import Effect, by_place
+from mixedeffects.show.plots.figures import new_axes, new_figure, rows_height
 from mixedeffects.show.plots.intervals import interval_rows
 from mixedeffects.show.plots.style import (
     BLUE,
@@ -19,11 +20,8 @@ from mixedeffects.show.plots.style import (
     counted,
     dress,
     legend,
-    new_axes,
-    new_figure,
     plain,
     row_labels,
-    rows_height,
     settle,
     tilted_ticks,
     zero_line,

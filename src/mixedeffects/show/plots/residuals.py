@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.show.plots.figures import new_axes
 from mixedeffects.show.plots.smooth import smooth
-from mixedeffects.show.plots.style import (
-    VERMILLION,
-    counted,
-    dress,
-    new_axes,
-    plain,
-    scatter,
-    zero_line,
-)
+from mixedeffects.show.plots.style import VERMILLION, counted, dress, plain, scatter, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.effects.simulated_residuals import GroupTests, SimulatedResiduals
+from mixedeffects.show.plots.figures import HEIGHT, new_figure, rows_height
 from mixedeffects.show.plots.style import (
     BLUE,
     GREY,
-    HEIGHT,
     VERMILLION,
     counted,
     dress,
-    new_figure,
     row_labels,
-    rows_height,
     scatter,
     settle,
 )
