@@ -54,9 +54,16 @@ def test_design_gives_reference_likelihood(id_):
         assert_close(b[rows], reference, case.tolerances["ranef"], what=f"ranef {random.group}")
 
 
-def reference_covariance(block):
-    """Σ as printed by glmmTMB or nlme, which name an ar1 block by one deviation and φ."""
-    if "ar1_phi" in block:
+def reference_covariance(block, positions):
+    """Σ as printed by glmmTMB or nlme, which name some blocks by one deviation and a parameter.
+
+    That of ``ar1`` is φ, of ``exp`` and ``gau`` the logarithm of the range, of ``ou`` of the rate.
+    """
+    if block.get("structure") in ("exp", "gau", "ou"):
+        distances = np.sqrt(((positions[:, None] - positions) ** 2).sum(axis=2))
+        length = np.exp(block["theta_internal_all"][1] * (-1 if block["structure"] == "ou" else 1))
+        correlation = np.exp(-((distances / length) ** (1 + (block["structure"] == "gau"))))
+    elif "ar1_phi" in block:
         times = np.arange(10)
         correlation = block["ar1_phi"] ** np.abs(np.subtract.outer(times, times))
     else:
@@ -70,7 +77,7 @@ def test_structures_hold_the_reference_covariance(id_):
     case = golden.load_case(id_)
     design = build_design(case.formula, case.data)
     (random,), (block,) = design.random, case.results["varcorr"]
-    relative = reference_covariance(block) / case.results["sigma"] ** 2
+    relative = reference_covariance(block, random.positions) / case.results["sigma"] ** 2
     structure = build(random.structure, len(random.names), random.positions)
     factor = structure.factor(structure.parameters(np.linalg.cholesky(relative)))
     np.testing.assert_allclose(factor @ factor.T, relative, rtol=1e-9, atol=1e-9)
