@@ -29,8 +29,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # 4.5:1 on white, for text; lines that only guide the eye.
 GREY, FAINT = "#696969", "#C8C8C8"
 
+# Inches between rows that have labels; characters of a label.
 CLOSEST = 0.095
-# Characters of a label.
 LONGEST = 40
 
 
