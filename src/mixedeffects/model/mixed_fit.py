@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mixedeffects import saving
 from mixedeffects.model.paper_tables import PaperTables
 from mixedeffects.model.tables import Tables
 from mixedeffects.show.summary import Summary
+
+if TYPE_CHECKING:
+    from mixedeffects.model.plotting.plots import Plots
 
 
 class MixedFit(Tables, PaperTables):
@@ -47,6 +51,11 @@ class MixedFit(Tables, PaperTables):
     n_groups : mapping of str to int
         Number of levels of each grouping factor.
     """
+
+    @property
+    @abstractmethod
+    def plot(self) -> Plots:
+        """Pictures: ``fit.plot()`` for the panel to look at first, ``fit.plot.…`` for each."""
 
     @abstractmethod
     def summary(self, df: str | None = None, level: float = 0.95) -> Summary:
