@@ -129,6 +129,14 @@ def test_texts_that_are_no_statements(post, text, message):
         post.hypothesis(text)
 
 
+def test_the_dispersion_is_sigma_for_every_family():
+    priors = {"sigma": me.priors.Gamma(20, 10)}
+    post = drawn("count ~ 1 + (1 | g)", family="nbinom2", priors=priors)
+    sigma = post._sampled.draws.sigma
+    found = post.hypothesis("sigma > 2")
+    np.testing.assert_allclose(found.probability, np.mean(sigma > 2))
+
+
 def test_components():
     priors = {"b": me.priors.Normal(0, 0.3), "zero_inflation: b": me.priors.Normal(0, 0.3)}
     post = drawn("count ~ x + (1 | g)", family="poisson", zero_inflation="~ x", priors=priors)

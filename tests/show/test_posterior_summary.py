@@ -18,6 +18,7 @@ def test_text(post):
     assert text.startswith("Prior of a linear mixed model\ny ~ x + (1 + x | g)")
     assert "2 chains of 60 draws, seed 5" in text
     assert "cor(Intercept, x)" in text
+    assert text.endswith("Independent draws from the prior.")
     assert "5%" in text
     assert "95%" in text
     row = next(line for line in text.splitlines() if line.startswith("x "))

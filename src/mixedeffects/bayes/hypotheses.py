@@ -104,6 +104,8 @@ def parameters(sampled: Sampled, component: str) -> tuple[list[str], Floats]:
         If the model has no such component.
     """
     everything = dict(named_draws(sampled))
+    if sampled.draws.sigma is not None:
+        everything["sigma"] = sampled.draws.sigma
     prefix = prefix_of(component)
     known = dict.fromkeys([part.name for part in sampled.parts])
     if sampled.extra_names:

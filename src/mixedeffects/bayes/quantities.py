@@ -94,8 +94,7 @@ def _deviations(term: TermDraws) -> Deviations:
 
 def is_correlated(design: RandomDesign) -> bool:
     """Whether the structure of a term has correlations."""
-    positions = None if design.positions is None else tuple(map(float, design.positions))
-    return build(design.structure, len(design.names), positions).correlated
+    return build(design.structure, len(design.names), design.positions).correlated
 
 
 def residual_sd(sampled: Sampled) -> Floats | None:

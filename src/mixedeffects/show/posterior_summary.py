@@ -39,7 +39,7 @@ def summarize_posterior(sampled: Sampled, checks: Sequence[Check], level: float 
         facts=tuple(_facts(sampled)),
         tables=tuple(_tables(sampled, level)),
         notes=tuple(_notes(sampled)),
-        certificate=tuple(_certificate(checks)),
+        certificate=(*_certificate(checks), f"{_capital(sampled.draws.way)}."),
         converged=not failed,
     )
 
@@ -181,6 +181,10 @@ def _aliased(sampled: Sampled) -> Iterator[str]:
                 f"Left out, as other columns determine them: {', '.join(lost)}. Predictions do "
                 "not depend on the choice."
             )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _certificate(checks: Sequence[Check]) -> Iterator[str]:
