@@ -13,7 +13,9 @@ from mixedeffects.model.plotting.random import RandomPlots
 from mixedeffects.model.plotting.rows import RowPlots
 from mixedeffects.show.plots.effects import effects_of
 from mixedeffects.show.plots.figures import new_figure
+from mixedeffects.show.plots.qq import residual_qq
 from mixedeffects.show.plots.random_effects import of_group
+from mixedeffects.show.plots.residuals import residuals_against_fitted, scale_location
 from mixedeffects.show.plots.style import plain, say, settle
 
 if TYPE_CHECKING:
@@ -66,9 +68,10 @@ class Plots(EstimatePlots, RandomPlots, RowPlots):
             effects = effects_of(self._fit)
             of_group(axes[0, 1], effects, CONDITIONAL)
             self._random_qq(effects[0], axes[0, 2])
-        self.residuals(ax=axes[1, 0])
-        self.qq(ax=axes[1, 1])
-        self.scale_location(ax=axes[1, 2] if has_random else axes[0, 1])
+        cloud = self._cloud(None, 0)
+        residuals_against_fitted(cloud, axes[1, 0])
+        residual_qq(cloud, axes[1, 1])
+        scale_location(cloud, axes[1, 2] if has_random else axes[0, 1])
         settle(figure)
         return figure
 

@@ -63,7 +63,7 @@ class RowPlots(PlotNumbers):
                 f"kind={kind!r} has no unit variance to be compared with normal quantiles: leave it"
                 " out, or use 'quantile'."
             )
-        return qq.qq(cloud.residual, "Normal Q–Q of residuals", cloud.name, "row", ax)
+        return qq.residual_qq(cloud, ax)
 
     def simulated_residuals(
         self, n: int | None = None, *, seed: Seed = None, group: str | None = None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.effects.normality import normal_quantiles
 from mixedeffects.show.plots.figures import new_axes
+from mixedeffects.show.plots.residuals import ResidualCloud
 from mixedeffects.show.plots.style import FAINT, GREY, counted, dress, say, scatter
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def qq(sample: Floats, title: str, name: str, noun: str, ax: Axes | None, remark
     caption += f"; band: {100 * BAND:g}% pointwise, for independent values"
     dress(ax, title, caption + remark, x="Normal quantile", y=name)
     return ax
+
+
+def residual_qq(cloud: ResidualCloud, ax: Axes | None) -> Axes:
+    """Residuals of unit variance."""
+    return qq(cloud.residual, "Normal Q–Q of residuals", cloud.name, "row", ax)
 
 
 def band(n: int) -> tuple[Floats, Floats, Floats]:
