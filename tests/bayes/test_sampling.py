@@ -151,6 +151,7 @@ def test_known_matrices_are_found_where_sample_is_called():
         ({"dispersion": "x"}, FormulaError, "without a left side"),
         ({"family": "poisson", "dispersion": "~ x"}, ModelError, "no dispersion"),
         ({"dispersion": "~ x", "weights": "w"}, ModelError, "weights="),
+        ({"dispersion": "~ 0"}, ModelError, "can be fitted but not sampled"),
         ({"weights": "nothing"}, ColumnNotFoundError, "nothing"),
     ],
 )

@@ -21,6 +21,7 @@ from mixedeffects.formula.design import Design
 from mixedeffects.model.designs import (
     Asked,
     design_of,
+    leaves_no_residual,
     refuse_dispersion,
     refuse_weights,
     whole_family,
@@ -122,6 +123,11 @@ def sample(
     given = {"dispersion": dispersion, "zero_inflation": zero_inflation}
     others = {name: text for name, text in given.items() if text is not None}
     refuse_dispersion(kind, others)
+    if leaves_no_residual(kind, others):
+        raise ModelError(
+            f"dispersion={dispersion!r}, a model without a residual, can be fitted but not "
+            "sampled: use me.fit, or keep the residual."
+        )
     if others or kind != build_family("gaussian"):
         refuse_weights(kind, weights)
     asked = Asked(formula, weights, offset, missing, others)
