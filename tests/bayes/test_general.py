@@ -158,6 +158,7 @@ def grouped(seed=2, groups=12, rows=8):
     return {"y": rng.poisson(mean), "z": np.where(extra, 0, rng.poisson(mean)), "x": x, "g": g}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.2, 1e8])
 def test_centring_does_not_matter(share, monkeypatch):
     """All effects centred, or hardly any, give what the rows' information gives."""

@@ -31,6 +31,8 @@ STARTS = (0.5, 0.1, 0.01)
 # Steps of differences: of the priors', which are smooth; and of the posterior's, in conditional
 # standard deviations, wide enough to tell what the posterior is like where its mass is.
 FINE_STEP, STEP = 1e-5, 0.3
+# Standard deviations over which the bend of the modes is measured.
+WIDE = 1.5
 TOLERANCE = 1e-3
 EVALUATIONS = 200
 # Curvature, as a share of the conditional one, below which a direction is not bounded.
@@ -141,10 +143,11 @@ def penalized_start(target: Target) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Whitening:
-    """A linear map from z to (ψ, w), under which the posterior is about standard normal.
+    """A map from z to (ψ, w), under which the posterior is about standard normal.
 
     ``target`` the posterior in the coordinates that it is whitened in; ``psi`` its centre;
     ``spread`` (d, d) and ``along`` (q, d) take z's first d elements to ψ less that and to w;
+    those of the coordinates of covariances move w along ``bent`` (q, ·) besides, see `_bow`;
     ``told``, A and r of each factor's levels; ``crossing`` applies K R⁻¹ to the rest of z, None
     where that is the identity, up to a rotation; ``centring``, how far each factor's effects are
     centred, 0 to 1, by the mean share of what they vary that rows explain.
@@ -154,6 +157,7 @@ class Whitening:
     psi: Floats
     spread: Floats
     along: Floats
+    bent: Floats
     told: tuple[Told, ...]
     crossing: Crossing | None
     centring: tuple[float, ...]
@@ -166,14 +170,25 @@ class Whitening:
         """ψ (d, m) and w (q, m) at z (d + q, m)."""
         d = len(self.psi)
         rest = z[d:] if self.crossing is None else self.crossing.apply(z[d:])
-        return self.psi[:, None] + self.spread @ z[:d], self.along @ z[:d] + rest
+        bow = _bow(z[d - self.bent.shape[1] : d])[0]
+        psi = self.psi[:, None] + self.spread @ z[:d]
+        return psi, self.along @ z[:d] + self.bent @ bow + rest
 
-    def pull(self, by_psi: Floats, by_w: Floats) -> Floats:
-        """Derivatives by z, from those by ψ and w."""
-        rest = by_w
+    def pull(self, z: Floats, by_psi: Floats, by_w: Floats) -> Floats:
+        """Derivatives by z (d + q,), from those by ψ and w."""
+        d, rest = len(self.psi), by_w
         if self.crossing is not None:
             rest = self.crossing.apply_transposed(by_w[:, None])[:, 0]
-        return np.concatenate([self.spread.T @ by_psi + self.along.T @ by_w, rest])
+        by_z = self.spread.T @ by_psi + self.along.T @ by_w
+        first = d - self.bent.shape[1]
+        by_z[first:] += _bow(z[first:d])[1] * (by_w @ self.bent)
+        return np.concatenate([by_z, rest])
+
+
+def _bow(z: Floats) -> tuple[Floats, Floats]:
+    """√(1 + z²) − 1, which is even, and straight far out; and its derivative."""
+    length = np.sqrt(1.0 + z * z)
+    return length - 1.0, z / length
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +228,16 @@ def whiten(target: Target) -> Whitening:
     nothing = [(A, np.zeros(A.shape[:2])) for A in information]
     joint = JointDensity(target, nothing).about(mode, marginal.modes(mode))
     hessian, along = changes(marginal, joint, mode)
-    joint.standardize(mode, marginal.modes(mode))  # leaves the factor and K of there
     spread = np.linalg.cholesky(inverse_of(0.5 * hessian))
+    bent = bends(marginal, joint, mode, spread)
+    joint.standardize(mode, marginal.modes(mode))  # leaves the factor and K of there
     alone = exact and len(joint.levels) == 1
     return Whitening(
         target=target,
         psi=mode,
         spread=spread,
         along=along @ spread,
+        bent=bent,
         told=joint.told,
         crossing=None if alone else Crossing(joint, marginal.objective.rows.factor),
         centring=tuple(levels.centring for levels in joint.levels),
@@ -260,7 +277,7 @@ def stretched(marginal: MarginalPosterior, mode: Floats) -> Target:
             shape_along(marginal, mode, covariance[i], i)
             for i in range(place.start, place.start + len(inner.deviations))
         ]
-        changed.append(StretchedCoordinates(inner, np.array(shapes).T))
+        changed.append(StretchedCoordinates(inner, np.array(shapes).T.copy()))
     return replace(target, coordinates=tuple(changed))
 
 
@@ -322,6 +339,17 @@ def changes(
     return 0.5 * (hessian + hessian.T), along
 
 
+def bends(marginal: MarginalPosterior, joint: JointDensity, mode: Floats, spread: Floats) -> Floats:
+    """How (q, ·) ŵ bends along the coordinates of covariances, in units of `_bow`."""
+    columns = []
+    for k in range(marginal.target.problem.n_fixed, len(mode)):
+        move = WIDE * spread[:, k]
+        ends = [end_of(marginal, joint, mode + sign * move)[1] for sign in (1.0, -1.0)]
+        bend = 0.5 * (ends[0] + ends[1]) / _bow(np.array(WIDE))[0]
+        columns.append(bend if np.isfinite(bend).all() else np.zeros(joint.n_effects))
+    return np.array(columns).T.reshape(joint.n_effects, -1)
+
+
 def end_of(marginal: MarginalPosterior, joint: JointDensity, psi: Floats) -> tuple[Floats, Floats]:
     """The gradient (d,) of −2 log p(ψ | y), and ŵ (q,) there; NaN where there is no mode."""
     try:
@@ -351,4 +379,4 @@ class WhitenedDensity:
             value, by_psi, by_w = self.joint(psi[:, 0], np.ascontiguousarray(w[:, 0]))
         if not np.isfinite(value):
             return float("nan"), np.zeros_like(z)
-        return value, self._white.pull(by_psi, by_w)
+        return value, self._white.pull(z, by_psi, by_w)
