@@ -1,7 +1,5 @@
 """Exceptions and warnings: everything this package raises on purpose.
 
-::
-
     MixedEffectsError
     ├─ DataError  (also a ValueError)        values, columns or levels that cannot be used
     │   ├─ ColumnNotFoundError               a name that the data do not have
