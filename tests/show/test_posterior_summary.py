@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import mixedeffects as me
@@ -63,3 +64,13 @@ def test_notes_of_columns_and_categories():
     ordinal = str(drawn("grade ~ f + (1 | g)", data, family="cumulative").summary())
     assert "Categories of grade in their order" in ordinal
     assert "Thresholds" in ordinal
+
+
+def test_large_terms_show_their_first_rows():
+    """Twelve standard deviations and 66 correlations: the rest, and the residual, are told."""
+    data = {"y": table()["y"], "t": np.tile(np.arange(12), 4), "g": np.repeat(np.arange(4), 12)}
+    post = drawn("y ~ 1 + ar1(t | g)", data, priors={"sd": me.priors.HalfNormal(0.4)})
+    text = str(post.summary())
+    assert "38 rows more: post.varcorr()" in text
+    assert "Residual" in text
+    assert len(post.varcorr()) == 12 + 66 + 1

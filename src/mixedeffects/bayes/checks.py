@@ -22,6 +22,8 @@ EFFECTIVE = 400.0
 MISSING_INFORMATION = 0.3
 # Vehtari, Simpson, Gelman, Yao and Gabry (2024), JMLR 25(72).
 PARETO_K = 0.7
+# Standard deviations and correlations of one term: in larger ones few parameters make them all.
+WATCHED = 200
 
 
 def check_draws(sampled: Sampled) -> tuple[Check, ...]:
@@ -33,7 +35,7 @@ def _checks(sampled: Sampled) -> Iterator[Check]:
     draws = sampled.draws
     if draws.interrupted:
         yield _interrupted(sampled)
-    names, values = zip(*named_draws(sampled), strict=True)
+    names, values = zip(*named_draws(sampled, WATCHED), strict=True)
     together = np.stack(values, axis=-1)
     if "diverging" in draws.stats:
         yield _divergences(np.asarray(draws.stats["diverging"]))

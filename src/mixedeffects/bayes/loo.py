@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.bayes.checks import WATCHED
 from mixedeffects.bayes.diagnostics import ess_mean
 from mixedeffects.bayes.libraries import arviz
 from mixedeffects.bayes.log_likelihood import log_likelihoods
@@ -153,7 +154,7 @@ def waic_of(blocks: Iterable[Floats]) -> tuple[Floats, Floats, Floats]:
 
 def relative_efficiency(sampled: Sampled) -> float:
     """Mean effective share of the draws, over the parameters."""
-    draws = np.stack([own for _, own in named_draws(sampled)], axis=-1)
+    draws = np.stack([own for _, own in named_draws(sampled, WATCHED)], axis=-1)
     return float(np.nanmean(ess_mean(draws))) / sampled.size
 
 

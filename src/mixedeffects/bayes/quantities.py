@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,19 +66,24 @@ def coefficients(sampled: Sampled) -> list[Coefficients]:
     return found
 
 
-def deviations(sampled: Sampled) -> list[Deviations]:
-    """Of all random terms."""
-    return [_deviations(term) for term in sampled.terms]
+def deviations(sampled: Sampled, most: int | None = None) -> list[Deviations]:
+    """Of all random terms; of each the first so many, where not all are wanted."""
+    return [_deviations(term, most) for term in sampled.terms]
 
 
-def _deviations(term: TermDraws) -> Deviations:
-    names, covariances = term.design.names, term.covariances
+def count_deviations(sampled: Sampled) -> int:
+    """How many standard deviations and correlations there are in all."""
+    sizes = [(len(t.design.names), is_correlated(t.design)) for t in sampled.terms]
+    return sum(k + correlated * (k * (k - 1) // 2) for k, correlated in sizes)
+
+
+def _deviations(term: TermDraws, most: int | None) -> Deviations:
+    names, covariances = term.design.names[:most], term.covariances
     k = len(names)
-    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    variances = np.diagonal(covariances, axis1=1, axis2=2)[:, :k]
     sds = np.sqrt(variances)
-    pairs = (
-        [(i, j) for i in range(k) for j in range(i + 1, k)] if is_correlated(term.design) else []
-    )
+    all_pairs = combinations(range(k), 2) if is_correlated(term.design) else iter(())
+    pairs = list(islice(all_pairs, None if most is None else most - k))
     first, second = (np.array([pair[i] for pair in pairs], dtype=np.intp) for i in (0, 1))
     off = covariances[:, second, first]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -102,13 +108,16 @@ def residual_sd(sampled: Sampled) -> Floats | None:
     return sampled.draws.sigma if sampled.family.has_residual else None
 
 
-def named_draws(sampled: Sampled) -> Iterator[tuple[str, Floats]]:
-    """Name and draws (C, S) of every parameter but the random effects."""
+def named_draws(sampled: Sampled, most: int | None = None) -> Iterator[tuple[str, Floats]]:
+    """Name and draws (C, S) of every parameter but the random effects.
+
+    ``most``: standard deviations and correlations of each term, where not all are wanted.
+    """
     chains, size = sampled.shape
     for part in coefficients(sampled):
         for i, name in enumerate(part.x_names):
             yield f"{prefix_of(part.component)}{name}", part.draws[..., i]
-    for term in deviations(sampled):
+    for term in deviations(sampled, most):
         for i, name in enumerate(term.names):
             yield name, term.draws[:, i].reshape(chains, size)
     sigma = residual_sd(sampled)

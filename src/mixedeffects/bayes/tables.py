@@ -31,14 +31,15 @@ def coefficient_columns(sampled: Sampled, level: float) -> Columns:
     return {"component": [p.component for p in parts for _ in p.x_names], **columns}
 
 
-def covariance_columns(sampled: Sampled, level: float) -> Columns:
+def covariance_columns(sampled: Sampled, level: float, most: int | None = None) -> Columns:
     """``group term1 term2 sd_or_corr variance_or_cov``, then what is known of ``sd_or_corr``.
 
-    These are ``std_error median conf_low conf_high r_hat ess_bulk ess_tail``.
+    These are ``std_error median conf_low conf_high r_hat ess_bulk ess_tail``. ``most``: rows of
+    each term, where not all are wanted.
     """
     check_level(level)
     chains, size = sampled.shape
-    terms, sigma = deviations(sampled), residual_sd(sampled)
+    terms, sigma = deviations(sampled, most), residual_sd(sampled)
     draws = [term.draws.reshape(chains, size, -1) for term in terms]
     squares = [term.covariances.mean(axis=0) for term in terms]
     labels: list[tuple[str, str, str | None, str | None]] = [

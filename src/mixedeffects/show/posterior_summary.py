@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mixedeffects.bayes.quantities import count_deviations
 from mixedeffects.bayes.sampled import Sampled
 from mixedeffects.bayes.tables import coefficient_columns, covariance_columns
 from mixedeffects.fitting.checks import Check
@@ -79,7 +80,7 @@ def _facts(sampled: Sampled) -> Iterator[tuple[str, str]]:
 
 
 def _tables(sampled: Sampled, level: float) -> Iterator[Table]:
-    variances = covariance_columns(sampled, level)
+    variances = covariance_columns(sampled, level, _MOST)
     variances["estimate"] = variances["sd_or_corr"]
     of = _of_components(variances.get("component", ()))
     labels = [
@@ -92,16 +93,23 @@ def _tables(sampled: Sampled, level: float) -> Iterator[Table]:
             strict=True,
         )
     ]
-    yield _table("Random effects", labels, ("Group", "Term"), variances, level, "varcorr")
+    told = sum(group != "Residual" for group in variances["group"])
+    more = _more(count_deviations(sampled) - told, "varcorr")
+    yield _table("Random effects", labels, ("Group", "Term"), variances, level, more)
     fixed = coefficient_columns(sampled, level)
     names = [(term,) for term in fixed["term"]]
     components = fixed.get("component", ["conditional"] * len(names))
     for component in dict.fromkeys(components):
         own = [i for i, c in enumerate(components) if c == component]
-        columns = {name: [fixed[name][i] for i in own] for name in _NUMBERS}
-        labels_of = [names[i] for i in own]
-        yield _table(_caption(component, sampled), labels_of, ("",), columns, level, "fixef")
+        columns = {name: [fixed[name][i] for i in own[:_MOST]] for name in _NUMBERS}
+        shown, more = [names[i] for i in own[:_MOST]], _more(len(own) - _MOST, "fixef")
+        yield _table(_caption(component, sampled), shown, ("",), columns, level, more)
     yield _priors(sampled)
+
+
+def _more(count: int, method: str) -> tuple[str, ...]:
+    """Where the rows are that are not shown."""
+    return (f"{formats.counted(count, 'row')} more: post.{method}()",) if count > 0 else ()
 
 
 _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "r_hat", "ess_bulk", "ess_tail")
@@ -117,22 +125,19 @@ def _table(
     names: tuple[str, ...],
     columns: Mapping[str, Any],
     level: float,
-    method: str,
+    notes: tuple[str, ...],
 ) -> Table:
     """Posterior means, deviations and limits, with what is known of the draws."""
-    shown = min(len(labels), _MOST)
-    decimals = formats.places(list(columns["std_error"][:shown]), 3)
+    decimals = formats.places(list(columns["std_error"]), 3)
     sized = ("estimate", "std_error", "conf_low", "conf_high")
-    cells = [list(column) for column in zip(*labels[:shown], strict=True)]
-    cells += [formats.column(list(columns[name][:shown]), decimals) for name in sized]
-    cells += [formats.column(list(columns["r_hat"][:shown]), 3)]
-    sizes = zip(columns["ess_bulk"][:shown], columns["ess_tail"][:shown], strict=True)
+    cells = [list(column) for column in zip(*labels, strict=True)]
+    cells += [formats.column(list(columns[name]), decimals) for name in sized]
+    cells += [formats.column(list(columns["r_hat"]), 3)]
+    sizes = zip(columns["ess_bulk"], columns["ess_tail"], strict=True)
     cells += [[formats.column([min(pair)], 0)[0] for pair in sizes]]
     low, high = f"{50 - 50 * level:.4g}%", f"{50 + 50 * level:.4g}%"
     header = (*names, "Mean", "Std. dev.", low, high, "R-hat", "Eff. draws")
     rows = tuple(zip(*cells, strict=True))
-    more = len(labels) - shown
-    notes = (f"{formats.counted(more, 'row')} more: post.{method}()",) if more else ()
     return Table(caption, header, rows, len(names), notes)
 
 
