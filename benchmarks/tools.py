@@ -150,6 +150,8 @@ def gpboost() -> Tool:
             group_data=data[[group for _, group in terms]],
             group_rand_coef_data=data[[name for _, name in slopes]] if slopes else None,
             ind_effect_group_rand_coef=[index for index, _ in slopes] if slopes else None,
+            # By default log-determinants of several factors are stochastic approximations.
+            matrix_inversion_method="cholesky",
         )
         tight = {} if case.family == "gaussian" else {"params": {"delta_rel_conv": 1e-10}}
         return model.fit(y=data[response.strip()], X=fixed_columns.assign(intercept=1.0), **tight)

@@ -108,7 +108,8 @@ class Binomial(AbstractFamily):
         if self.link != "logit":
             return None
         y, n = response.y, trials_of(response)
-        eta = np.ascontiguousarray(np.broadcast_to(point[0], y.shape))
+        eta = point[0] if point[0].ndim else np.full(y.shape, point[0])
+        eta = np.ascontiguousarray(eta)
         choose = response.known["log_choose"]
         return table(len(y), wanted, 1, lambda *part: binomial_logit(eta, y, n, choose, *part))
 

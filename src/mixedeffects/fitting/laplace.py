@@ -55,6 +55,7 @@ class LaplaceObjective:
         self.rows = WeightedFactor(problem)
         self._search = ModeSearch(problem, self.rows, u)
         self._point: Point | None = None
+        self._mode: Mode | None = None
         self._at = np.full(problem.n_parameters + problem.n_fixed, np.nan)
         self._by_beta = np.empty(0)
         self._curvature_beta = np.zeros((problem.n_fixed,) * 2)
@@ -67,6 +68,8 @@ class LaplaceObjective:
     def refine(self, psi: Floats) -> Evaluation:
         """The same at ψ, with modes from now on found as finely as differences need."""
         self._search.accuracy = FINE
+        if self._search.fine and self._mode is not None and np.array_equal(self._at, psi):
+            return self._express(psi)  # it was found so finely by itself
         return self(psi)
 
     def gradient(self, psi: Floats) -> Floats:
@@ -90,7 +93,7 @@ class LaplaceObjective:
         if informed:
             crossed = self._inform(theta, factors, roots, mode, weights)
             self._search.remember(mode, Last(roots, beta, crossed))
-        self._at = psi.copy()
+        self._at, self._mode = psi.copy(), mode if informed else None
         return self._express(psi)
 
     def _roots(self, factors: list[Floats]) -> list[Floats]:
@@ -255,7 +258,8 @@ class LaplaceObjective:
         """
         m = self.problem.n_parameters
         roots = self._roots(self.axes.factors(psi[:m]))
-        mode = self._search.find(roots, psi[m:])
+        known = self._mode if np.array_equal(self._at, psi) else None
+        mode = known or self._search.find(roots, psi[m:])
         if mode is None:
             raise no_modes(self.problem)
         b = np.empty_like(mode.u)
@@ -273,9 +277,9 @@ class LaplaceObjective:
 
     def _turn(self, psi: Floats, upright: bool) -> tuple[Floats, Evaluation]:
         m = self.problem.n_parameters
-        self._search.forget()
         theta, self._point = self.axes.turn(self._known_point(psi), psi[:m], upright)
-        self._at = np.concatenate([theta, psi[m:]])
+        self._search.forget()
+        self._at, self._mode = np.concatenate([theta, psi[m:]]), None
         return self._at, self._express(self._at)
 
     def _known_point(self, psi: Floats) -> Point:

@@ -53,7 +53,8 @@ class Last:
 class ModeSearch:
     """Finds û, and leaves H = Λ'Z'WZΛ + I factored there.
 
-    ``u`` (q,) is the last mode, ``accuracy`` (ROUGH or FINE) that of the next ones.
+    ``u`` (q,) is the last mode, ``accuracy`` (ROUGH or FINE) that of the next ones; ``fine``,
+    whether the last search ended as FINE asks, by whichever accuracy it went.
     """
 
     def __init__(self, problem: GeneralProblem, rows: WeightedFactor, u: Floats | None) -> None:
@@ -61,6 +62,7 @@ class ModeSearch:
         self.u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
         self.accuracy = ROUGH
         self._last: Last | None = None
+        self.fine = False
         self._held: Mode | None = None
         self._weights: Weights = {}
 
@@ -88,6 +90,7 @@ class ModeSearch:
             step = self.rows.factor.u - here.u
             bound, limit = float(step @ step), self.accuracy**2 * len(step)
             length = self._length(step, here, roots) if bound < limit else np.inf
+            self.fine = length < FINE**2 * len(step)
             if fine and number == 0 and length < FINE**4 * len(step):
                 return here  # as near as a step from FINE would bring it
             last = length < limit
@@ -95,6 +98,7 @@ class ModeSearch:
                 step = self._inside(here, step, weights, roots)
             there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
+                self.fine = False
                 return (
                     self._at(here.u, fixed, roots, 3)
                     if bound < (10 * ROUGH) ** 2 * len(step)

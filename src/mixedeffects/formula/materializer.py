@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from formulaic.materializers import PandasMaterializer
+from formulaic.transforms.contrasts import ContrastsState, TreatmentContrasts
+from formulaic.utils.cast import as_columns
 from formulaic.utils.stateful_transforms import stateful_eval
 from numpy.typing import NDArray
 
@@ -52,6 +54,30 @@ class ColumnsMaterializer(PandasMaterializer):  # type: ignore[misc]
             raise self.data.explain(expr, node, error) from None
         constant = isinstance(value, int | float | np.generic)
         return np.full(self.nrows, float(value)) if constant else value, set()
+
+    def _encode_categorical(
+        self,
+        values: Any,
+        metadata: Any,
+        encoder_state: dict[str, Any],
+        spec: Any,
+        drop_rows: Sequence[int],
+        reduced_rank: bool = False,
+    ) -> Any:
+        """Treatment contrasts of a column as it is, without a data frame of indicators."""
+        column = values.__wrapped__
+        levels = list(getattr(column, "categories", ()))
+        if not levels or encoder_state.get("categories", levels) != levels:
+            return super()._encode_categorical(
+                values, metadata, encoder_state, spec, drop_rows, reduced_rank
+            )
+        contrasts = TreatmentContrasts()
+        encoder_state["categories"] = levels
+        encoder_state["contrasts"] = ContrastsState(contrasts, levels)
+        indicators = column.codes[:, None] == np.arange(len(levels))
+        return as_columns(
+            contrasts.apply(indicators, levels=levels, reduced_rank=False, output="numpy")
+        )
 
     def _combine_columns(
         self, cols: Sequence[tuple[str, Any]], spec: Any, drop_rows: Sequence[int]
