@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from mixedeffects.algebra.crossproducts import Grouping
 from mixedeffects.bayes.draws import Settings
-from mixedeffects.bayes.general import sample_general
+from mixedeffects.bayes.general import is_nested, sample_general
 from mixedeffects.bayes.prior_model import build_priors
 from mixedeffects.bayes.priors import Exponential, Flat, HalfNormal, Normal
 from mixedeffects.errors import ModelError
@@ -250,3 +251,14 @@ def test_prior_of_an_intercept_at_the_means_bounds_a_separating_slope():
     draws = sampled("y ~ x + (1 | g)", separated(), "binomial", {"x": Flat()})
     at_means = draws.beta[..., 0] + 0.5 * draws.beta[..., 1]
     assert np.abs(at_means).max() < 15.0
+
+
+def test_nesting_is_seen():
+    outer, inner = np.repeat(np.arange(4), 6), np.repeat(np.arange(12), 2)
+    groups = [
+        Grouping(codes.astype(np.int32), np.ones((24, 1)), int(codes.max()) + 1, None)
+        for codes in (outer, inner, np.arange(24) % 6)
+    ]
+    assert is_nested(groups[0], groups[1])
+    assert is_nested(groups[1], groups[0])
+    assert not is_nested(groups[0], groups[2])

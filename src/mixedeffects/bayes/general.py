@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.algebra.crossproducts import Grouping
 from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.joint import JointDensity, Target
 from mixedeffects.bayes.nuts import Chains, Progress, run_nuts
@@ -24,8 +26,9 @@ Floats = NDArray[np.float64]
 # Draws for tuning: the posterior is whitened, and step sizes settle soon.
 TUNE = 300
 # The acceptance at which trajectories in many dimensions cost least (Beskos et al. 2013, Bernoulli
-# 19, 1501-1534), and what is asked for in few, where each draw's share in the errors is larger.
-ACCEPTANCE, CAREFUL = 0.65, 0.8
+# 19, 1501-1534); what is asked for in few, where each draw's share in the errors is larger; and
+# where nested factors vie for one variance, which no standardization at a mode takes up.
+ACCEPTANCE, CAREFUL, NESTED = 0.65, 0.8, 0.9
 FEW = 100
 # Columns of z that are mapped at a time.
 BLOCK = 512
@@ -68,9 +71,25 @@ def sample_general(
         lambda rng: rng.standard_normal(white.dimension),
         replace(settings, tune=min(settings.tune, TUNE)),
         progress=progress,
-        target_acceptance=CAREFUL if white.dimension < FEW else ACCEPTANCE,
+        target_acceptance=acceptance_for(problem, white),
     )
     return draws_of(design, prior, white, chains)
+
+
+def acceptance_for(problem: GeneralProblem, white: Whitening) -> float:
+    """The mean acceptance that step sizes are tuned for."""
+    if any(
+        problem.predictor[f] == problem.predictor[h] and is_nested(one, other)
+        for (f, one), (h, other) in combinations(enumerate(problem.groupings), 2)
+    ):
+        return NESTED
+    return CAREFUL if white.dimension < FEW else ACCEPTANCE
+
+
+def is_nested(one: Grouping, other: Grouping) -> bool:
+    """Whether each level of one grouping occurs in one level of the other only."""
+    pairs = np.unique(one.codes.astype(np.int64) * other.n_levels + other.codes)
+    return len(pairs) == max(one.n_levels, other.n_levels)
 
 
 def draws_of(design: Design, prior: StandardPrior, white: Whitening, chains: Chains) -> Draws:
