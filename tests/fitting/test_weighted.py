@@ -36,9 +36,12 @@ def setting(request):
         for f, k in enumerate(plan.factor_size)
     ]
     rows = WeightedFactor(problem)
-    rows.weigh(weights)
     r = {a: rng.normal(size=n) for a in curved}
-    rows.respond(r)
+    shift = {a: rng.normal(size=n) for a in curved}
+    moved = {a: sum(weights[min(a, b), max(a, b)] * shift[b] for b in curved) for a in curved}
+    rows.step(weights, {a: r[a] - moved[a] for a in curved}, shift)
+    collected = rows.collect_one({a: r[a] - moved[a] for a in curved})[:, 0]
+    np.testing.assert_allclose(rows.score, collected, rtol=0, atol=1e-12)
     assert rows.factor.factorize(T) == 0
     dense = DenseLaplace(problem).design(theta)
     q = len(next(iter(dense.values())).T)
@@ -130,3 +133,27 @@ def _hessian(problem, blocks, changed, T, weights):
             w = weights[min(a, b), max(a, b)]
             H = H + dense[a].T @ (dense[b] * w[:, None])
     return H
+
+
+def test_products_with_fixed_columns(setting):
+    """Z'WX of all predictors, and Z'WZ of columns by levels, as dense products."""
+    problem, rows, blocks, weights, _, dense, _, order = setting
+    crossed = rows.scale(rows.collect_fixed(weights), blocks)
+    expected = np.zeros((len(order), problem.n_fixed))
+    for a in problem.curved:
+        for b, predictor in enumerate(problem.predictors):
+            w = weights.get((min(a, b), max(a, b)))
+            if w is not None:
+                columns = predictor.basis.columns * w[:, None]
+                expected[:, predictor.coefficients] += dense[a].T @ columns
+    np.testing.assert_allclose(crossed[order], expected, rtol=0, atol=1e-11)
+    u = np.random.default_rng(5).normal(size=(len(order), 2))
+    placed = np.empty_like(u)
+    placed[order] = u
+    found = rows.scale(rows.factor.products(rows.unscale(placed, blocks)), blocks)
+    moved = {
+        a: sum(weights[min(a, b), max(a, b)][:, None] * (dense[b] @ u) for b in problem.curved)
+        for a in problem.curved
+    }
+    expected = sum(dense[a].T @ moved[a] for a in problem.curved)
+    np.testing.assert_allclose(found[order], expected, rtol=0, atol=1e-11)

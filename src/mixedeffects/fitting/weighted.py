@@ -59,7 +59,10 @@ class WeightedFactor:
         self.factor = BlockFactor(plan, self.products)
 
     def step(self, weights: Mapping[tuple[int, int], Floats], first: Rows, shift: Rows) -> None:
-        """Set Z'WZ, the score Z'r and the border Z'(r + W shift), for (n,) by predictor."""
+        """Set Z'WZ, the score Z'r and the border Z'(r + W shift), for (n,) by predictor.
+
+        ``weights`` (n,) by pair of predictors (a, b), a ≤ b; zero where missing.
+        """
         products = self.products
         for target in (products.diagonal, products.blocks, products.border, self.score):
             target[:] = 0.0
@@ -75,17 +78,6 @@ class WeightedFactor:
                     add_rows(g.codes, g.values, w * moved, self._offsets[f], products.border)
         self._add_pairs(weights)
 
-    def weigh(self, weights: Mapping[tuple[int, int], Floats]) -> None:
-        """Set Z'WZ; ``weights`` (n,) by pair of predictors (a, b), a ≤ b; zero where missing."""
-        self.products.diagonal[:] = 0.0
-        self.products.blocks[:] = 0.0
-        for g, a, starts in zip(self.groupings, self.predictor, self.squares, strict=True):
-            k = g.values.shape[1]
-            add_levels(
-                g.codes, g.values, g.values, weights[a, a], starts, k, self.products.diagonal
-            )
-        self._add_pairs(weights)
-
     def _add_pairs(self, weights: Mapping[tuple[int, int], Floats]) -> None:
         for (f, h), (starts, flipped) in self._pairs.items():
             a, b = sorted((self.predictor[f], self.predictor[h]))
@@ -93,10 +85,6 @@ class WeightedFactor:
             if w is not None:
                 left, right = self.groupings[f].values, self.groupings[h].values
                 add_pairs(starts, flipped, left, right, w, self.products.blocks)
-
-    def respond(self, rows: Mapping[int, Floats]) -> None:
-        """Set the border to Z'r for r (n,) by predictor."""
-        self.products.border[:] = self.collect_one(rows)[:, 0]
 
     def collect_one(self, rows: Mapping[int, Floats]) -> Floats:
         """Z'r (q, 1) for r (n,) by predictor."""
