@@ -139,7 +139,8 @@ def loo_of(blocks: Iterable[Floats], efficiency: float) -> tuple[Floats, Floats,
     parts = []
     for values in blocks:
         along = np.ascontiguousarray(values.T)
-        log_weights, k = arviz().psislw(-along, efficiency)
+        with np.errstate(invalid="ignore"):  # of rows that a draw makes impossible
+            log_weights, k = arviz().psislw(-along, efficiency)
         parts.append((_log_sum(log_weights + along), _log_mean(along), k))
     share, density, k = (np.concatenate(column) for column in zip(*parts, strict=True))
     return share, density, k
