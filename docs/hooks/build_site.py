@@ -26,7 +26,7 @@ _FORMULA = re.compile(
 _ONE_LINE = re.compile(
     r'(<div class="language-text highlight)("><pre>(?:<span></span>)?<code>[^\n]*\n</code>)'
 )
-log = logging.getLogger("mkdocs.hooks.site")  # a warning fails a strict build
+log = logging.getLogger("mkdocs.hooks.build_site")  # a warning fails a strict build
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
