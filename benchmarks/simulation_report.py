@@ -18,7 +18,6 @@ Floats = NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results" / "simulation_based.json"
 PAGE = Path(__file__).parents[1] / "docs" / "calibration-posteriors.md"
 PICTURE = PAGE.with_name("calibration-posteriors.png")
-BINS = 20
 
 PAGE_TEXT = """# Calibration of posteriors
 
@@ -29,8 +28,9 @@ sampler are right, the rank of a true value among draws of its posterior is unif
 priors are in `benchmarks/simulated_priors.py`.
 
 At least {sets} data sets a model, {kept} thinned draws a data set. Beside the parameters, `b` is
-the first group's random effect and `log-likelihood` a quantity of data and parameters together, which
-finds errors that ranks of parameters miss (Modrák et al. 2023, Bayesian Analysis 20, 461–488).
+the first group's random effect and `log-likelihood` a quantity of data and parameters together,
+which finds errors that ranks of parameters miss (Modrák et al. 2023, Bayesian Analysis 20,
+461–488).
 
 {tables}
 
@@ -48,9 +48,9 @@ Divergent transitions, among {draws} draws of one chain a data set:
 """
 
 
-def uniform_p(ranks: NDArray[np.int64], kept: int) -> float:
+def uniform_p(ranks: NDArray[np.int64], kept: int, bins: int = 20) -> float:
     """χ² of the ranks 0…kept in bins of equal size."""
-    counts = np.bincount(ranks * BINS // (kept + 1), minlength=BINS)
+    counts = np.bincount(ranks * bins // (kept + 1), minlength=bins)
     return float(stats.chisquare(counts).pvalue)
 
 
