@@ -89,6 +89,7 @@ def test_public_names() -> None:
         "load",
         "power",
         "priors",
+        "report",
         "sample",
     ]
     for name in mixedeffects.__all__:

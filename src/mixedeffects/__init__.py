@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load, power
     from mixedeffects.model.posterior import Posterior
+    from mixedeffects.model.reporting import report
     from mixedeffects.model.sampling import sample
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ __all__ = [
     "load",
     "power",
     "priors",
+    "report",
     "sample",
 ]
 
@@ -45,6 +47,7 @@ _HOMES = {
     "load": ("mixedeffects.model", "load"),
     "compare": ("mixedeffects.model", "compare"),
     "power": ("mixedeffects.model", "power"),
+    "report": ("mixedeffects.model.reporting", "report"),
     "covariance": ("mixedeffects.covariance", None),
     "datasets": ("mixedeffects.data.datasets", None),
     "errors": ("mixedeffects.errors", None),

@@ -25,6 +25,7 @@ __all__ = [
     "make_table",
     "open_source",
     "read_columns",
+    "table_columns",
 ]
 
 
@@ -159,6 +160,20 @@ def make_table(
     if index is not None and frame.backend == "pandas":
         table.index = index
     return table
+
+
+def table_columns(table: Any) -> dict[str, list[Any]]:
+    """The columns of such a table, their values as Python's own.
+
+    Examples
+    --------
+    >>> table_columns(make_table({"term": ["Days"], "estimate": [10.5]}, FrameKind()))
+    {'term': ['Days'], 'estimate': [10.5]}
+    """
+    import narwhals as nw
+
+    columns: dict[str, list[Any]] = nw.from_native(table, eager_only=True).to_dict(as_series=False)
+    return columns
 
 
 def _plain(values: NDArray[Any] | Sequence[Any]) -> Any:

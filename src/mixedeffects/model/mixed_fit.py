@@ -70,6 +70,20 @@ class MixedFit(Tables, PaperTables):
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
+    def report(self, path: str | Path) -> None:
+        """Write one self-contained HTML page about the fit, see ``me.report``.
+
+        Model in words and mathematics, data, tables, pictures, checks, marginal means, methods.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; one that was there stays as it was.
+        """
+        from mixedeffects.model.reporting import report
+
+        report(path, self)
+
     def save(self, path: str | Path) -> None:
         """Write the fit to one file, with the columns it needs; ``load`` reads it again.
 

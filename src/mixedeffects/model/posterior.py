@@ -78,6 +78,18 @@ class Posterior(PosteriorTables, PosteriorRows, PosteriorEffects, PosteriorAccur
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()
 
+    def report(self, path: str | Path) -> None:
+        """Write one self-contained HTML page about the posterior, see ``me.report``.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; one that was there stays as it was.
+        """
+        from mixedeffects.model.reporting import report
+
+        report(path, self)
+
     def save(self, path: str | Path) -> None:
         """Write the draws to one file, with the columns that the model needs; ``load`` reads it.
 

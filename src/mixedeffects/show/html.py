@@ -11,7 +11,7 @@ from mixedeffects.show.tables import Table
 if TYPE_CHECKING:
     from mixedeffects.show.summary import Summary
 
-__all__ = ["render"]
+__all__ = ["render", "table_element"]
 
 # Text and background are set together, as the page around may be of the other scheme.
 _STYLE = """
@@ -59,7 +59,7 @@ def render(summary: Summary) -> str:
         f"<code>{escape(summary.formula)}</code></header>"
     )
     body = [style, head, _facts(summary.facts)]
-    body += [_table(table) for table in summary.tables]
+    body += [table_element(table) for table in summary.tables]
     if summary.notes:
         items = "".join(f"<li>{escape(note)}</li>" for note in summary.notes)
         body.append(f'<ul aria-label="Notes">{items}</ul>')
@@ -73,7 +73,9 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
     return f"<dl>{items}</dl>"
 
 
-def _table(table: Table) -> str:
+def table_element(table: Table, kind: str = "") -> str:
+    """A ``table`` element of a class, with its notes below."""
+    attribute = f' class="{kind}"' if kind else ""
     head = "".join(
         f'<th scope="col"{_name(i < table.labels)}>{escape(text)}</th>'
         if text
@@ -83,7 +85,7 @@ def _table(table: Table) -> str:
     rows = "".join(f"<tr>{_cells(row, table.labels)}</tr>" for row in table.rows)
     notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
     return (
-        f"<table><caption>{escape(table.caption)}</caption>"
+        f"<table{attribute}><caption>{escape(table.caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}"
     )
 

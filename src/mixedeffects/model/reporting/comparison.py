@@ -1,0 +1,86 @@
+"""A page about several fits side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mixedeffects.data.frames import table_columns
+from mixedeffects.model.comparison import compare
+from mixedeffects.model.reporting.attempts import attempt
+from mixedeffects.model.reporting.reported import AbstractReported
+from mixedeffects.show.report.data import data_summary
+from mixedeffects.show.report.elements import Section, heading, table
+from mixedeffects.show.report.page import page
+from mixedeffects.show.report.provenance import provenance
+from mixedeffects.show.report.sheets import sheet
+from mixedeffects.show.tables import Table
+
+
+def comparison_page(parts: Sequence[AbstractReported]) -> str:
+    """The page as text."""
+    names = [f"Model {i}" for i in range(1, len(parts) + 1)]
+    named = list(zip(names, parts, strict=True))
+    compared = attempt("Tests of the models against each other are", lambda: _compared(parts))
+    methods = [heading(name) + part.methods() for name, part in named]
+    sections = [
+        Section("Models", (table(_models(named)), compared)),
+        Section("Side by side", (table(_beside(named)),)),
+        Section("Data", data_summary(parts[0].design)),
+        *(Section(f"{name}: {part.design.formula}", part.brief()) for name, part in named),
+        Section("Methods", tuple(methods)),
+        Section("How to make it again", provenance(_call(parts))),
+    ]
+    title = f"Comparison of {len(parts)} models of {parts[0].design.response}"
+    return page(title, [part.failed(name) for name, part in named], sections)
+
+
+Named = Sequence[tuple[str, AbstractReported]]
+
+
+def _models(named: Named) -> Table:
+    rows = tuple(
+        (name, part.design.formula, part.summary.title, "hold" if part.face.converged else "FAIL")
+        for name, part in named
+    )
+    return Table("The models", ("Model", "Formula", "Kind", "Checks"), rows, 4)
+
+
+def _compared(parts: Sequence[AbstractReported]) -> str:
+    refit = all(part.refits for part in parts)
+    columns = table_columns(compare(*(part.face for part in parts), refit=refit))
+    notes = (
+        ["Each is tested against the one in the row before.", "(refitted): by maximum likelihood."]
+        if refit
+        else ["The best first; differences are from it."]
+    )
+    return table(sheet("The models compared", columns, notes))
+
+
+def _beside(named: Named) -> Table:
+    """Coefficients, deviations and criteria, a column for each model."""
+    columns = [
+        {**part.coefficients(), **part.deviations(), **part.statistics()} for _, part in named
+    ]
+    rows = tuple((name, *(own.get(name, "") for own in columns)) for name in _union(columns))
+    notes = ("Coefficients with their standard errors in parentheses.",)
+    return Table("Side by side", ("", *(name for name, _ in named)), rows, 1, notes)
+
+
+def _union(columns: Sequence[Mapping[str, str]]) -> list[str]:
+    """All names, each after the one that it follows where it was first met."""
+    found: list[str] = []
+    for own in columns:
+        last = -1
+        for name in own:
+            if name in found:
+                last = found.index(name)
+            else:
+                last += 1
+                found.insert(last, name)
+    return found
+
+
+def _call(parts: Sequence[AbstractReported]) -> str:
+    calls = [f"model_{i} = {part.call}" for i, part in enumerate(parts, start=1)]
+    names = ", ".join(f"model_{i}" for i in range(1, len(parts) + 1))
+    return "\n".join([*calls, f"me.compare({names})"])

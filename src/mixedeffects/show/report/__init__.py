@@ -1,0 +1,1 @@
+"""Pages about fits: pieces of HTML, one section's words a file."""

@@ -1,0 +1,68 @@
+"""Figures as pictures within a page."""
+
+from __future__ import annotations
+
+import warnings
+from base64 import b64encode
+from collections.abc import Callable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from mixedeffects.show.report.elements import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Bytes of a drawing beyond which points are stored as a picture; its dots an inch.
+_LARGEST = 300_000
+_DOTS = 120
+_STYLE: dict[Any, Any] = {"svg.hashsalt": "mixedeffects", "svg.fonttype": "path"}
+
+
+def picture(draw: Callable[[], Axes | Figure], shows: str) -> Picture:
+    """Draw, without showing a window.
+
+    Parameters
+    ----------
+    draw : function that returns Axes or a Figure
+    shows : str
+        What is to be seen, in words; the plot's own titles are added.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+
+    with plt.ioff(), plt.rc_context(_STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = draw()
+        figure: Any = drawn if isinstance(drawn, Figure) else drawn.figure
+        try:
+            return Picture(
+                _source(figure), f"{shows} {_titles(figure)}".strip(), float(figure.get_figwidth())
+            )
+        finally:
+            plt.close(figure)
+
+
+def _source(figure: Figure) -> str:
+    svg = _saved(figure, "svg", metadata={"Date": None})
+    if len(svg) <= _LARGEST:
+        return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
+    png = _saved(figure, "png", dpi=_DOTS)
+    return f"data:image/png;base64,{b64encode(png).decode()}"
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format=kind, bbox_inches="tight", facecolor="white", **options)
+    return buffer.getvalue()
+
+
+def _titles(figure: Figure) -> str:
+    """Titles and captions of the first axes, as one line."""
+    told = []
+    for ax in figure.axes[:3]:
+        own = [text.get_text() for text in ax.texts if text.get_gid() == "caption"]
+        told += [ax.get_title(loc="left"), *own]
+    shown = [" ".join(text.replace(r"\$", "$").split()) for text in told if text]
+    return "; ".join(dict.fromkeys(shown))
