@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mixedeffects import covariance, errors, families, marginaleffects, sklearn
+    from mixedeffects import covariance, errors, families
+    from mixedeffects import marginaleffects as marginaleffects
+    from mixedeffects import sklearn as sklearn
     from mixedeffects.bayes import priors
     from mixedeffects.data import datasets
     from mixedeffects.model import MixedFit, compare, fit, load, power

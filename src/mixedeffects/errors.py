@@ -1,17 +1,19 @@
 """Exceptions and warnings: everything this package raises on purpose.
 
-    MixedEffectsError
-    ├─ DataError  (also a ValueError)        values, columns or levels that cannot be used
-    │   ├─ ColumnNotFoundError               a name that the data do not have
-    │   ├─ MissingValueError                 missing values where they were ruled out
-    │   └─ NewLevelError                     a level that the fit has never seen
-    ├─ FormulaError  (also a ValueError)     text that is not a formula; shows the place
-    ├─ ModelError                            a model or a number that cannot be defended
-    └─ FileFormatError                       a saved fit or a data file that cannot be read
+```text
+MixedEffectsError
+├─ DataError  (also a ValueError)        values, columns or levels that cannot be used
+│   ├─ ColumnNotFoundError               a name that the data do not have
+│   ├─ MissingValueError                 missing values where they were ruled out
+│   └─ NewLevelError                     a level that the fit has never seen
+├─ FormulaError  (also a ValueError)     text that is not a formula; shows the place
+├─ ModelError                            a model or a number that cannot be defended
+└─ FileFormatError                       a saved fit or a data file that cannot be read
 
-    MixedEffectsWarning  (a UserWarning)
-    ├─ ConvergenceWarning                    the certificate of the optimum does not hold
-    └─ DataWarning                           the data were used otherwise than they stand
+MixedEffectsWarning  (a UserWarning)
+├─ ConvergenceWarning                    the certificate of the optimum does not hold
+└─ DataWarning                           the data were used otherwise than they stand
+```
 """
 
 from __future__ import annotations

@@ -94,6 +94,10 @@ class AbstractTermCoordinates(ABC):
             slopes.append(-2.0 * a * math.tanh(angle))
         return value + self._constant, np.array(slopes)
 
+    def plain_prior(self, x: Floats) -> float:
+        """Log-density as one of the logarithms of deviations."""
+        return self.log_prior(x)[0]
+
     def draw(self, rng: np.random.Generator) -> Floats:
         """x (n,) from the prior."""
         first, second = rng.standard_gamma(np.tile(self.shapes, (2, 1)))

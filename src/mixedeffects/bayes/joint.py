@@ -67,9 +67,7 @@ class Target:
         """The same as a density of the logarithms of deviations, whatever the coordinates."""
         value = self.log_prior(psi[: self.problem.n_fixed])[0]
         for own, place in zip(self.coordinates, self.places, strict=True):
-            x = psi[place]
-            stretched = isinstance(own, StretchedCoordinates)
-            value += own.inner.log_prior(own.plain(x))[0] if stretched else own.log_prior(x)[0]
+            value += own.plain_prior(psi[place])
         return value
 
     def root(self, number: int, x: Floats) -> tuple[Floats, Pullback]:
@@ -100,7 +98,7 @@ class Levels:
         self.columns = columns_of(plan, number)
         self.terms = [(i, t.columns) for i, t in enumerate(problem.terms) if t.grouping == number]
         self.T = np.zeros((k, k))
-        self.b = np.empty(self.columns.shape)
+        self.b: Floats = np.empty(self.columns.shape)
         self._told = told
         self._m = np.empty(self.columns.shape)
         self._starts = np.ascontiguousarray(self.columns[:, 0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def start_of(target: Target, deviation: float) -> Floats:
     for coordinates, term, place in zip(
         target.coordinates, problem.terms, target.places, strict=True
     ):
-        psi[place] = coordinates.of_root(deviation * np.linalg.inv(term.map))
+        psi[place] = coordinates.of_root(deviation * cast(Floats, np.linalg.inv(term.map)))
     return psi
 
 

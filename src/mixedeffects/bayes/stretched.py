@@ -72,6 +72,10 @@ class StretchedCoordinates:
         slope[:d] = slope[:d] * speed + change / speed
         return value + float(np.log(speed).sum()), slope
 
+    def plain_prior(self, y: Floats) -> float:
+        """Log-density as one of the logarithms of deviations."""
+        return self.inner.plain_prior(self.plain(y))
+
 
 def _curve(shape: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
     """x, dx/dy and d²x/dy² (d,)."""

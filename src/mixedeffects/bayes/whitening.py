@@ -9,6 +9,7 @@ covariances, the levels' own standardization has taken up (see `joint`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,7 @@ def whiten(target: Target) -> Whitening:
     nothing = [(A, np.zeros(A.shape[:2])) for A in information]
     joint = JointDensity(target, nothing).about(mode, marginal.modes(mode))
     hessian, along = changes(marginal, joint, mode)
-    spread = np.linalg.cholesky(inverse_of(0.5 * hessian))
+    spread = cast(Floats, np.linalg.cholesky(inverse_of(0.5 * hessian)))
     bent = bends(marginal, joint, mode, spread)
     joint.standardize(mode, marginal.modes(mode))  # leaves the factor and K of there
     alone = exact and len(joint.levels) == 1
@@ -236,8 +237,8 @@ def inverse_of(hessian: Floats) -> Floats:
     """The inverse (d, d), by the absolute curvatures, in units of the conditional deviations."""
     sizes = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
     values, vectors = np.linalg.eigh(hessian / np.outer(sizes, sizes))
-    inverse: Floats = (vectors / np.maximum(np.abs(values), FLAT)) @ vectors.T
-    return inverse / np.outer(sizes, sizes)
+    inverse = (vectors / np.maximum(np.abs(values), FLAT)) @ vectors.T
+    return cast(Floats, inverse / np.outer(sizes, sizes))
 
 
 class WhitenedDensity:

@@ -73,9 +73,7 @@ class PaperTables(Values):
     def _paper_statistics(self) -> Mapping[str, Any]:
         table = covariance_table(self.estimates, self._fit.residual_sd)
         spreads: dict[str, Any] = {}
-        rows = zip(
-            table["group"], table["term1"], table["term2"], table["sd_or_corr"], strict=True
-        )
+        rows = zip(table["group"], table["term1"], table["term2"], table["sd_or_corr"], strict=True)
         for group, term, other, value in rows:
             between = f"Correlation {term}, {other}" if other is not None else f"SD {term}"
             name = f"{between}, {group}" if group != "Residual" else "SD residual"
