@@ -163,7 +163,7 @@ def make_table(
 
 
 def table_columns(table: Any) -> dict[str, list[Any]]:
-    """The columns of such a table, their values as Python's own.
+    """The columns of such a table, their values as Python's own, None where text is missing.
 
     Examples
     --------
@@ -173,7 +173,14 @@ def table_columns(table: Any) -> dict[str, list[Any]]:
     import narwhals as nw
 
     columns: dict[str, list[Any]] = nw.from_native(table, eager_only=True).to_dict(as_series=False)
-    return columns
+    return {name: _without_nan(values) for name, values in columns.items()}
+
+
+def _without_nan(values: list[Any]) -> list[Any]:
+    """The same with None for the NaN that pandas has in place of missing text."""
+    if not any(isinstance(v, str) for v in values):
+        return values
+    return [v if isinstance(v, str) else None for v in values]
 
 
 def _plain(values: NDArray[Any] | Sequence[Any]) -> Any:

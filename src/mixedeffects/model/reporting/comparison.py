@@ -24,7 +24,7 @@ def comparison_page(parts: Sequence[AbstractReported]) -> str:
     methods = [heading(name) + part.methods() for name, part in named]
     sections = [
         Section("Models", (table(_models(named)), compared)),
-        Section("Side by side", (table(_beside(named)),)),
+        Section("Side by side", (table(_beside(named), sortable=False),)),
         Section("Data", data_summary(parts[0].design)),
         *(Section(f"{name}: {part.design.formula}", part.brief()) for name, part in named),
         Section("Methods", tuple(methods)),
@@ -33,6 +33,9 @@ def comparison_page(parts: Sequence[AbstractReported]) -> str:
     title = f"Comparison of {len(parts)} models of {parts[0].design.response}"
     return page(title, [part.failed(name) for name, part in named], sections)
 
+
+# What other tables say, or what would mislead beside the p values that are right.
+_APART = ("formula", "family", "objective", "p_naive")
 
 Named = Sequence[tuple[str, AbstractReported]]
 
@@ -53,7 +56,9 @@ def _compared(parts: Sequence[AbstractReported]) -> str:
         if refit
         else ["The best first; differences are from it."]
     )
-    return table(sheet("The models compared", columns, notes))
+    columns["model"] = [f"Model {place}" for place in columns["model"]]
+    shown = {name: column for name, column in columns.items() if name not in _APART}
+    return table(sheet("The models compared", shown, notes))
 
 
 def _beside(named: Named) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from typing import Any
 
 from mixedeffects.data.frames import table_columns
@@ -50,7 +51,7 @@ class ReportedFit(AbstractReported):
             attempt("Tests of the fixed effects are", self._anova),
             attempt("Tests of the random effects are", self._random_tests),
             attempt("R² and intraclass correlations are", self._explained),
-            table(self._criteria()),
+            table(self._criteria(), sortable=False),
         )
 
     def _anova(self) -> str:
@@ -89,7 +90,7 @@ class ReportedFit(AbstractReported):
             "ICC unadjusted (of all)": icc.unadjusted,
         }
         rows = tuple((name, f"{value:.4f}") for name, value in shares.items())
-        return table(Table("Explained variance", ("Share", "Estimate"), rows, 1))
+        return table(Table("Explained variance", ("Share", "Estimate"), rows, 1), sortable=False)
 
     def _criteria(self) -> Table:
         return Table("Fit statistics", ("Statistic", "Value"), tuple(self.statistics().items()), 1)
@@ -109,11 +110,11 @@ class ReportedFit(AbstractReported):
         }
 
     def _spread(self) -> dict[str, str]:
-        family, sigma = self.family, self.face.sigma
-        if not family.sigma_name or sigma != sigma:
+        """The dispersion where it is one number, and not among the standard deviations."""
+        name, sigma = self.family.sigma_name, self.face.sigma
+        if not name or self.face._fit.residual_sd is not None or not isfinite(sigma):
             return {}
-        name = f"{family.sigma_name[0].upper()}{family.sigma_name[1:]}"
-        return {name: f"{sigma:.5g}"}
+        return {f"{name[0].upper()}{name[1:]}": f"{sigma:.5g}"}
 
     # -- pictures --------------------------------------------------------------------------
 

@@ -34,10 +34,10 @@ class ReportedPosterior(AbstractReported):
         return {part.name: part.x_names for part in self.face._sampled.parts}
 
     def more_results(self) -> tuple[str, ...]:
-        return (
-            attempt("Leave-one-out predictive accuracy is", self._accuracy),
-            attempt("R² is", self._explained),
-        )
+        explained = attempt("R² is", self._explained)
+        if self.face._sampled.prior_only:  # which no row has moved
+            return (explained,)
+        return attempt("Leave-one-out predictive accuracy is", self._accuracy), explained
 
     def _accuracy(self) -> str:
         return table(

@@ -98,11 +98,16 @@ class AbstractReported(ABC):
 
     @property
     def title(self) -> str:
-        return f"{self.summary.title}: {self.design.formula}"
+        return f"Mixed model of {self.design.response}"
 
     def lead(self) -> tuple[str, ...]:
         """What stands first: whether the numbers can be trusted, and the main facts."""
-        return (self.failed(), definitions(self.summary.facts))
+        return (
+            paragraph(f"{self.summary.title}."),
+            code(self.summary.formula, "The formula"),
+            self.failed(),
+            definitions(self.summary.facts),
+        )
 
     def failed(self, of: str = "") -> str:
         """The checks that fail; ``of``, of what among several."""
@@ -206,7 +211,7 @@ class AbstractReported(ABC):
         for i, (group, value) in enumerate(
             zip(columns["group"], columns["sd_or_corr"], strict=True)
         ):
-            one, two = columns["term1"][i], columns["term2"][i]
+            one, two = (columns[name][i] for name in ("term1", "term2"))
             inner = ", ".join(str(term) for term in (one, two) if term is not None)
             kind = "sd" if two is None else "cor"
             name = f"{kind}({inner} | {group})" if inner else f"sd({group})"

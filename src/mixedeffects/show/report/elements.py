@@ -87,14 +87,15 @@ def failure(title: str, items: Iterable[str]) -> str:
     return f'<div class="failed" role="note"><p>{escape(title)}</p>{bullets(items)}</div>'
 
 
-def table(shown: Table) -> str:
+def table(shown: Table, sortable: bool = True) -> str:
     """A table that scrolls within the page, with a click on a header sorting it."""
     header = ("Term" if not shown.header[0] else shown.header[0], *shown.header[1:])
     named = all(row[0] for row in shown.rows)
-    kind = "sortable" if named and len(shown.rows) >= _SORTABLE else ""
-    inner = table_element(replace(shown, header=header), kind)
-    cut = inner.index("</table>") + len("</table>")
-    return f'<div class="table"{_region(shown.caption)}>{inner[:cut]}</div>{inner[cut:]}'
+    kind = "sortable" if sortable and named and len(shown.rows) >= _SORTABLE else ""
+    inner = table_element(replace(shown, header=header, notes=()), kind)
+    notes = "".join(map(paragraph, shown.notes))
+    below = f'<div class="notes">{notes}</div>' if notes else ""
+    return f'<div class="table"{_region(shown.caption)}>{inner}</div>{below}'
 
 
 def mathematics(markup: str, label: str) -> str:

@@ -106,10 +106,14 @@ def _with_zeros(response: str, kind: str) -> str:
     rest = m.row(m.digits(1), m.sign("−"), chance)
     return m.aligned(
         [
-            (response, "=", m.row(m.digits(0), m.words(" with probability "), chance)),
-            (response, "∼", m.row(kind, m.words(" with probability "), rest)),
+            (response, "=", _with_probability(m.digits(0), chance)),
+            (response, "∼", _with_probability(kind, rest)),
         ]
     )
+
+
+def _with_probability(what: str, chance: str) -> str:
+    return m.row(what, m.gap(), m.words("with probability"), m.gap(), chance)
 
 
 # -- linear predictors ---------------------------------------------------------------------
@@ -179,7 +183,7 @@ def _column(name: str) -> str:
 
 
 def _effects(term: RandomDesign, letter: str) -> Iterator[str]:
-    level = m.row(m.words(term.group), m.sign("["), _INDEX, m.sign("]"))
+    level = m.row(m.words(term.group), m.bracket("["), _INDEX, m.bracket("]"))
     if len(term.names) > 4:
         k = m.letter("k")
         effect = m.sub(m.letter(letter), k, level)
@@ -214,5 +218,5 @@ def _random(term: RandomDesign, letter: str) -> str:
     if term.matrix is not None:
         left, zero = (m.letter(letter), '<mn mathvariant="bold">0</mn>') if k == 1 else (left, zero)
         spread = m.times(spread, m.letter("K"))
-    said = m.words(f"   for the {levels} levels j of {term.group}")
-    return m.aligned([(left, "∼", m.row(m.call(normal, zero, spread), said))])
+    said = m.words(f"for the {levels} levels j of {term.group}")
+    return m.aligned([(left, "∼", m.call(normal, zero, spread)), ("", "", said)])

@@ -54,12 +54,17 @@ def total(of: str, index: str, first: object, last: object) -> str:
 
 def times(a: str, b: str) -> str:
     """A product without a sign."""
-    return row(a, sign("\u2062"), b)
+    return row(a, sign("\u2062"), '<mspace width="0.17em"></mspace>', b)
 
 
 def call(function: str, *arguments: str) -> str:
     """A function of arguments."""
-    return row(function, sign("\u2061"), sign("("), _separated(arguments), sign(")"))
+    return row(function, sign("\u2061"), bracket("("), _separated(arguments), bracket(")"))
+
+
+def bracket(text: str) -> str:
+    """A bracket that does not grow with what it holds."""
+    return f'<mo stretchy="false">{escape(text)}</mo>'
 
 
 def column(entries: Sequence[str]) -> str:
@@ -74,7 +79,7 @@ def sums(left: str, relation: str, terms: Sequence[str], each: int) -> str:
     lines = []
     for number, part in enumerate(parts):
         joined = sign("+").join(part)
-        head = (left, sign(relation)) if number == 0 else ("", sign("+"))
+        head = (left, relation) if number == 0 else ("", "+")
         lines.append((*head, joined))
     return aligned(lines)
 
@@ -84,11 +89,19 @@ def aligned(lines: Sequence[tuple[str, str, str]]) -> str:
     style = ("text-align:right", "text-align:center", "text-align:left")
     cells = "".join(
         "<mtr>"
-        + "".join(f'<mtd style="{s}">{row(p)}</mtd>' for s, p in zip(style, line, strict=True))
+        + "".join(
+            f'<mtd style="{s}">{row(p)}</mtd>'
+            for s, p in zip(style, (line[0], sign(line[1]), line[2]), strict=True)
+        )
         + "</mtr>"
         for line in lines
     )
     return f"<mtable>{cells}</mtable>"
+
+
+def gap() -> str:
+    """Space between an equation and what is said of it."""
+    return '<mspace width="0.8em"></mspace>'
 
 
 def display(markup: str) -> str:

@@ -71,14 +71,20 @@ def posterior_methods(sampled: Sampled) -> str:
     family = "" if sampled.is_linear else f" ({sampled.family.describe()})"
     nuts = "diverging" in sampled.draws.stats
     way = " with the No-U-Turn sampler (Hoffman & Gelman 2014)" if nuts else ""
+    if sampled.prior_only:
+        told = [f"The draws are of the prior, which {design.response} has not moved."]
+    else:
+        told = [
+            "Convergence was judged by rank-normalized split R-hat and effective sample sizes "
+            "(Vehtari et al. 2021); estimates are posterior means with central 95% intervals.",
+            "Predictive accuracy is that of leave-one-out cross-validation by importance "
+            "sampling (Vehtari et al. 2017).",
+        ]
     told = [
         f"{_opening(design)} {kind}{family} with {SOFTWARE}.",
         *_formulas(design),
         f"{chains} chains of {draws:,} draws (seed {sampled.settings.seed}) were made{way}.",
-        "Convergence was judged by rank-normalized split R-hat and effective sample sizes "
-        "(Vehtari et al. 2021); estimates are posterior means with central 95% intervals.",
-        "Predictive accuracy is that of leave-one-out cross-validation by importance sampling "
-        "(Vehtari et al. 2017).",
+        *told,
     ]
     return _with_references(" ".join(told))
 

@@ -65,9 +65,13 @@ def sheet(
     headers : mapping of str to str
         Heads of columns in place of the usual ones.
     """
-    used = {n: list(v) for n, v in columns.items() if not all(map(_missing, v)) or not len(v)}
-    words = [name for name in used if name not in _NUMBERS]
-    numbers = [name for name in used if name in _NUMBERS]
+    used = {
+        n: list(v)
+        for n, v in columns.items()
+        if not all(_absent(n, value) for value in v) or not len(v)
+    }
+    words = [n for n, v in used.items() if n not in _NUMBERS or any(isinstance(x, str) for x in v)]
+    numbers = [name for name in used if name not in words]
     decimals = formats.places(list(map(_float, used.get("std_error", used.get("estimate", ())))))
     cells = [list(map(_word, used[name])) for name in words]
     cells += [_number_column(name, used[name], decimals) for name in numbers]
@@ -88,7 +92,7 @@ def _number_column(name: str, values: Sequence[Any], decimals: int | None) -> li
         return formats.column(floats, 2)
     if name.endswith("df"):
         return formats.column(floats, 0 if all(_whole(v) for v in floats) else 1)
-    return [formats.general(v, 4) for v in floats]
+    return [formats.general(v) for v in floats]
 
 
 def _word(value: Any) -> str:
@@ -103,6 +107,11 @@ def _float(value: Any) -> float:
 
 def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, Real) and math.isnan(float(value)))
+
+
+def _absent(name: str, value: Any) -> bool:
+    """Whether there is nothing to show: no value, or the degrees of freedom of a z test."""
+    return _missing(value) or (name.endswith("df") and math.isinf(_float(value)))
 
 
 def _whole(value: float) -> bool:
