@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.bayes.diagnostics import ess_mean
-from mixedeffects.bayes.priors import Normal
-from mixedeffects.bayes.quantities import named_draws, prefix_of
+from mixedeffects.bayes.quantities import named_draws, prefix_of, sigma_name
 from mixedeffects.bayes.sampled import Sampled
+from mixedeffects.bayes.savage_dickey import density_ratio
 from mixedeffects.bayes.summaries import summary
 from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.errors import FormulaError, ModelError
@@ -24,8 +24,6 @@ from mixedeffects.inference.wald import check_level
 Floats = NDArray[np.float64]
 
 _RELATION = re.compile(r"<=|>=|==|=|<|>|≤|≥")
-# A density is not estimated where fewer than this share of the draws lie beyond.
-LEAST_TAIL = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ def parameters(sampled: Sampled, component: str) -> tuple[list[str], Floats]:
     """
     everything = dict(named_draws(sampled))
     if sampled.draws.sigma is not None:
-        everything["sigma"] = sampled.draws.sigma
+        everything[sigma_name(sampled)] = sampled.draws.sigma
     prefix = prefix_of(component)
     known = dict.fromkeys([part.name for part in sampled.parts])
     if sampled.extra_names:
@@ -170,94 +168,14 @@ def _tested(
     component: str,
 ) -> tuple[float, float, float]:
     """Probability, odds, and the probability's Monte Carlo error."""
-    values = along @ stated.row - stated.value
+    values = (along @ stated.row - stated.value).reshape(draws.shape[:2])
     if stated.sign == 0:
-        factor = _bayes_factor(sampled, stated, names, values, component)
-        return factor / (1.0 + factor), factor, float("nan")
+        row = {f"{prefix_of(component)}{n}": w for n, w in zip(names, stated.row, strict=True)}
+        factor, off = density_ratio(sampled, stated.text, row, stated.value, values)
+        return factor / (1.0 + factor), factor, off / (1.0 + factor) ** 2
     holds = stated.sign * values > 0.0
     p = float(holds.mean())
-    size = float(ess_mean(holds.astype(float).reshape(draws.shape[:2])))
+    size = float(ess_mean(holds.astype(float)))
     with np.errstate(divide="ignore"):
         odds = float(np.divide(p, 1.0 - p))
     return p, odds, float(np.sqrt(p * (1.0 - p) / size))
-
-
-def _bayes_factor(
-    sampled: Sampled, stated: Hypothesis, names: Sequence[str], values: Floats, component: str
-) -> float:
-    """Density of zero among the values over that under the prior (Savage and Dickey).
-
-    Dickey (1971), Annals of Mathematical Statistics 42, 204-223.
-
-    Raises
-    ------
-    ModelError
-        If the prior gives that no density, or the draws are too far away to tell one.
-    """
-    from scipy.stats import gaussian_kde
-
-    prior = _prior_density(sampled, stated, names, component)
-    if sampled.prior_only:
-        raise ModelError(
-            f"{stated.text!r}: these draws are of the prior, which no data have moved: the Bayes "
-            "factor is 1. Sample without prior_only."
-        )
-    beyond = min(float(np.mean(values > 0.0)), float(np.mean(values < 0.0)))
-    if beyond < LEAST_TAIL:
-        raise ModelError(
-            f"{stated.text!r}: so few draws lie on one side of it that their density there cannot "
-            "be told, only that it is small. Use an inequality, or compare() models with and "
-            "without the parameter."
-        )
-    return float(gaussian_kde(values)(0.0)[0] / prior)
-
-
-def _prior_density(
-    sampled: Sampled, stated: Hypothesis, names: Sequence[str], component: str
-) -> float:
-    """Density of the equation under the prior."""
-    coefficients = sampled.priors.coefficients
-    prefix = prefix_of(component)
-    row = np.zeros(len(coefficients.names))
-    for name, weight in zip(names, stated.row, strict=True):
-        if weight != 0.0:
-            row[_place(sampled, f"{prefix}{name}", stated)] = weight
-    functions = np.linalg.solve(coefficients.functions.T, row)
-    involved = [i for i in range(len(functions)) if abs(functions[i]) > 1e-12]
-    priors = [coefficients.independent.priors[i] for i in involved]
-    for i, prior in zip(involved, priors, strict=True):
-        if not prior.proper:
-            raise ModelError(
-                f"{stated.text!r}: an equation has a posterior probability only where the prior "
-                f"gives it a density, and that of {coefficients.names[i]!r} is {prior}. Give it a "
-                "prior such as me.priors.Normal(0, scale), or use an inequality."
-            )
-    weights = functions[involved]
-    if all(isinstance(prior, Normal) for prior in priors):
-        mean = sum(w * p.mean for w, p in zip(weights, priors, strict=True))  # type: ignore[attr-defined]
-        sd = float(np.sqrt(sum((w * p.sd) ** 2 for w, p in zip(weights, priors, strict=True))))  # type: ignore[attr-defined]
-        return float(np.exp(Normal(float(mean), sd).log_density(stated.value)))
-    if len(priors) == 1:
-        at = stated.value / weights[0]
-        return float(np.exp(priors[0].log_density(at)) / abs(weights[0]))
-    raise ModelError(
-        f"{stated.text!r}: the prior density of a combination of coefficients is known for normal "
-        "priors only. Give those, or test one coefficient."
-    )
-
-
-def _place(sampled: Sampled, name: str, stated: Hypothesis) -> int:
-    """Of a coefficient among those of all predictors."""
-    place = 0
-    for part in sampled.parts:
-        if part.design is None:
-            continue
-        for own in part.x_names:
-            if f"{prefix_of(part.name)}{own}" == name:
-                return place
-            place += 1
-    raise ModelError(
-        f"{stated.text!r}: {name!r} is no coefficient. A standard deviation or correlation equals "
-        "a number with probability zero, and at the end of its range a density tells nothing: "
-        "use an inequality, or compare() models with and without it."
-    )

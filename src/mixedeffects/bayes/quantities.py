@@ -122,7 +122,12 @@ def named_draws(sampled: Sampled, most: int | None = None) -> Iterator[tuple[str
             yield name, term.draws[:, i].reshape(chains, size)
     sigma = residual_sd(sampled)
     if sigma is not None:
-        yield "sigma", sigma
+        yield sigma_name(sampled), sigma
+
+
+def sigma_name(sampled: Sampled) -> str:
+    """Of σ, as priors are addressed: with its component where a coefficient has the short name."""
+    return "dispersion: sigma" if "sigma" in sampled.parts[0].x_names else "sigma"
 
 
 def prefix_of(component: str) -> str:
