@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 import mixedeffects as me
@@ -42,6 +44,11 @@ def drawn(formula, data=None, *, chains=2, draws=60, seed=5, priors=None, **opti
         on_check="ignore",
         **options,
     )
+
+
+def as_posterior(post):
+    """The same draws, taken for those of a posterior."""
+    return type(post)(replace(post._sampled, prior_only=False))
 
 
 def draws_of(post) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mixedeffects as me
-from drawn_posteriors import drawn, table
+from drawn_posteriors import as_posterior, drawn, table
 from mixedeffects.bayes.libraries import arviz
 from mixedeffects.bayes.loo import compared, loo_of, relative_efficiency, waic_of
 from mixedeffects.effects.explained import icc_of, r2_of
@@ -62,7 +62,7 @@ def post():
         "sd": me.priors.HalfNormal(0.3),
         "sigma": me.priors.Gamma(100.0, 40.0),
     }
-    return drawn("y ~ x + (1 | g)", data, draws=200, priors=priors)
+    return as_posterior(drawn("y ~ x + (1 | g)", data, draws=200, priors=priors))
 
 
 def test_of_a_posterior(post):
@@ -70,7 +70,6 @@ def test_of_a_posterior(post):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         efficiency = relative_efficiency(post._sampled)
-        whole.add_groups(posterior=whole.prior)
         expected = arviz().loo(whole, pointwise=True, reff=efficiency)
         waic = arviz().waic(whole)
     np.testing.assert_allclose(found.elpd, expected.elpd_loo)
@@ -137,6 +136,9 @@ def test_posteriors_side_by_side():
     prior = me.sample("Reaction ~ Days + (1 | Subject)", data, prior_only=True, **options)
     with pytest.raises(ModelError, match="draws of the prior"):
         me.compare(one, prior)
+    for method in (prior.loo, prior.waic):
+        with pytest.raises(ModelError, match="which no row has moved"):
+            method()
 
 
 # -- explained variance ----------------------------------------------------------------------

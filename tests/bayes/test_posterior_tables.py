@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mixedeffects as me
-from drawn_posteriors import drawn, draws_of, modes_of, table
+from drawn_posteriors import as_posterior, drawn, draws_of, modes_of, table
 from mixedeffects.bayes.libraries import arviz
 from mixedeffects.errors import ModelError
 
@@ -60,7 +60,7 @@ def test_random_effects(post):
 
 def test_methods_leave_the_draws_as_they_are(post):
     before = [np.array(b) for b in (post._sampled.draws.beta, *post._sampled.draws.modes)]
-    post.fixef(), post.varcorr(), post.ranef(), post.summary(), post.r2(), post.loo()
+    post.fixef(), post.varcorr(), post.ranef(), post.summary(), post.r2(), as_posterior(post).loo()
     after = (post._sampled.draws.beta, *post._sampled.draws.modes)
     for own, was in zip(after, before, strict=True):
         assert np.array_equal(own, was)

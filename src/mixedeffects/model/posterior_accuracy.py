@@ -8,8 +8,10 @@ from typing import Any
 from mixedeffects.bayes import explained, inference_data
 from mixedeffects.bayes.loo import PredictiveAccuracy, loo, waic
 from mixedeffects.bayes.rows import row_labels
+from mixedeffects.bayes.sampled import Sampled
 from mixedeffects.effects.explained import ExplainedVariance, IntraclassCorrelation
 from mixedeffects.effects.link_variance import Approximation
+from mixedeffects.errors import ModelError
 from mixedeffects.model.options import check_option
 from mixedeffects.model.posterior_values import PosteriorValues
 
@@ -77,6 +79,11 @@ class PosteriorAccuracy(PosteriorValues):
             ``elpd``, ``std_error``, ``p``, ``table``, ``pointwise`` (nobs,), and the rows not
             to be trusted in ``problems``.
 
+        Raises
+        ------
+        ModelError
+            If the draws are of the prior, which no row has moved.
+
         References
         ----------
         Vehtari, Gelman and Gabry (2017), Statistics and Computing 27, 1413-1432.
@@ -85,7 +92,7 @@ class PosteriorAccuracy(PosteriorValues):
 
     @cached_property
     def _loo(self) -> PredictiveAccuracy:
-        return loo(self._sampled, row_labels(self._sampled))
+        return loo(self._learned("loo"), row_labels(self._sampled))
 
     def waic(self) -> PredictiveAccuracy:
         """The widely applicable information criterion, given the random effects as in ``loo``.
@@ -94,8 +101,22 @@ class PosteriorAccuracy(PosteriorValues):
         -------
         PredictiveAccuracy
             As of ``loo``, which is to be preferred.
+
+        Raises
+        ------
+        ModelError
+            If the draws are of the prior.
         """
-        return waic(self._sampled, row_labels(self._sampled))
+        return waic(self._learned("waic"), row_labels(self._sampled))
+
+    def _learned(self, method: str) -> Sampled:
+        """What was sampled, if rows were learned from."""
+        if self._sampled.prior_only:
+            raise ModelError(
+                f"{method}() tells how well rows are predicted by what the others say, and these "
+                "draws are of the prior, which no row has moved: sample without prior_only."
+            )
+        return self._sampled
 
     @property
     def inference_data(self) -> Any:
