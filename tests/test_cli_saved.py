@@ -111,7 +111,29 @@ def test_bad_plots_are_refused_in_words(run, folder):
     assert ".png" in err
 
 
-@pytest.mark.parametrize("command", [["predict"], ["plot"], ["compare"]])
+def test_reports_are_written(run, folder):
+    status, out, err = run("report", "two.fit", "--out", "one.html")
+    assert (status, out, err) == (0, "one.html\n", "")
+    assert "<h1>Mixed model of Reaction</h1>" in (folder / "one.html").read_text("utf-8")
+    assert run("report", "one.fit", "two.fit")[:2] == (0, "report.html\n")
+    assert "<h1>Comparison of 2 models of Reaction</h1>" in (folder / "report.html").read_text(
+        "utf-8"
+    )
+
+
+def test_a_fit_with_its_report(run, folder):
+    status, _, err = run("fit", "Yield ~ 1 + (1 | Batch)", "dyestuff", "--report", "page.html")
+    assert (status, err) == (0, "")
+    assert (folder / "page.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_report_into_no_folder_is_refused_before_any_work(run, folder):
+    status, _, err = run("report", "two.fit", "--out", "nowhere/page.html")
+    assert status == 2
+    assert "no folder nowhere" in err
+
+
+@pytest.mark.parametrize("command", [["predict"], ["plot"], ["compare"], ["report"]])
 def test_a_formula_in_place_of_a_saved_fit(run, folder, command):
     rest = ["sleepstudy"] if command == ["predict"] else []
     status, _, err = run(*command, ONE, *rest)

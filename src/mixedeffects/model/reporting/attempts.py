@@ -33,6 +33,4 @@ def attempt(what: str, make: Callable[[], str]) -> str:
 
 def drawn(caption: str, shows: str, draw: Callable[[], Axes | Figure]) -> str:
     """A picture with its caption; ``shows``, what is to be seen, for those who cannot."""
-    return attempt(
-        f"The picture of {caption.lower()} is", lambda: figure(picture(draw, shows), caption)
-    )
+    return attempt(f"Picture '{caption}' is", lambda: figure(picture(draw, shows), caption))

@@ -22,7 +22,7 @@ from mixedeffects.show.tables import Table
 
 # Rows times evaluations of a generalized fit whose random effects are tested, each by a fit.
 _QUICK = 2_000_000
-# Factors, and covariates, that are drawn.
+# Factors, covariates, groups that are drawn.
 _DRAWN = 4
 
 
@@ -129,9 +129,11 @@ class ReportedFit(AbstractReported):
         yield drawn("Quantiles of residuals", shows, plots.qq)
         shows = "Scatter plot of the roots of absolute residuals with a smooth curve."
         yield drawn("Size of residuals", shows, plots.scale_location)
-        if self.face.estimates.terms:
+        groups = dict.fromkeys(term.group for term in self.face.estimates.terms)
+        for group in list(groups)[:_DRAWN]:
             shows = "Caterpillar plot: modes of the levels in order, with conditional intervals."
-            yield drawn("Random effects", shows, plots.random_effects)
+            yield drawn(f"Random effects of {group}", shows, partial(plots.random_effects, group))
+        if groups:
             shows = "Small panels of levels: data, the population's line and the level's own."
             yield drawn("Groups", shows, plots.groups)
 

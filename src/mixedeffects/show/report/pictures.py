@@ -45,6 +45,9 @@ def picture(draw: Callable[[], Axes | Figure], shows: str) -> Picture:
 
 
 def _source(figure: Figure) -> str:
+    # what is laid out once need not be laid out anew each time it is written
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     svg = _saved(figure, "svg", metadata={"Date": None})
     if len(svg) <= _LARGEST:
         return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
@@ -54,7 +57,7 @@ def _source(figure: Figure) -> str:
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format=kind, bbox_inches="tight", facecolor="white", **options)
+    figure.savefig(buffer, format=kind, facecolor="white", **options)
     return buffer.getvalue()
 
 
