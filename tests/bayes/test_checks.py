@@ -68,6 +68,23 @@ def test_chains_apart(sampled):
     assert "bulk effective draws" in found
 
 
+def test_halves_of_one_chain_apart(sampled):
+    draws = sampled.draws
+    one = replace(
+        sampled,
+        draws=replace(
+            draws,
+            beta=np.linspace(0.0, 1.0, DRAWS)[None, :, None] + draws.beta[:1],
+            covariances=tuple(c[:1] for c in draws.covariances),
+            modes=tuple(b[:1] for b in draws.modes),
+            sigma=draws.sigma[:1],
+            log_prior=draws.log_prior[:1],
+            stats={name: values[:1] for name, values in draws.stats.items()},
+        ),
+    )
+    assert "the halves of the only chain disagree on" in failing(one)["R-hat"].message
+
+
 def test_random_effects_apart(sampled):
     modes = sampled.draws.modes[0].copy()
     modes[1] += 5.0

@@ -138,6 +138,7 @@ def test_known_matrices_are_found_where_sample_is_called():
         ({"tune": 0}, ModelError, "tunes itself"),
         ({"seed": -1}, ModelError, "seed=-1"),
         ({"seed": "one"}, ModelError, "seed='one'"),
+        ({"seed": 2**64}, ModelError, "more than 64 bits"),
         ({"priors": [me.priors.Normal(0, 1)]}, ModelError, "takes a dict"),
         ({"priors": {"z": me.priors.Normal(0, 1)}}, ModelError, "no parameter 'z'"),
         ({"priors": {"x": 1.0}}, ModelError, "object of me.priors"),

@@ -78,10 +78,11 @@ def _agreement(names: tuple[str, ...], draws: Floats, sampled: Sampled) -> Check
     if modes > worst:
         worst, name = modes, "a random effect"
     passed = worst <= R_HAT
+    compared = "the chains" if sampled.shape[0] > 1 else "the halves of the only chain"
     message = (
-        "the chains agree"
+        f"{compared} agree"
         if passed
-        else f"the chains disagree on {name}: run them longer (tune=, draws=), and look for two "
+        else f"{compared} disagree on {name}: run longer (tune=, draws=), and look for two "
         "solutions or a parameter that the data do not determine"
     )
     return Check("R-hat", passed, worst, R_HAT, message)

@@ -14,6 +14,7 @@ from mixedeffects.bayes.sampled import Sampled
 from mixedeffects.data.frames import make_table
 from mixedeffects.fitting.checks import Check
 from mixedeffects.formula.design import Design
+from mixedeffects.show.formats import counted
 
 Floats = NDArray[np.float64]
 
@@ -30,8 +31,9 @@ class PosteriorValues:
     def __repr__(self) -> str:
         kind = "prior" if self._sampled.prior_only else "posterior"
         return (
-            f"<Posterior {self.formula!r}, {self._sampled.family.describe()}: {self.nobs:,} rows, "
-            f"{self.chains} chains of {self.draws:,} draws of the {kind}>"
+            f"<Posterior {self.formula!r}, {self._sampled.family.describe()}: "
+            f"{counted(self.nobs, 'row')}, {counted(self.chains, 'chain')} of "
+            f"{counted(self.draws, 'draw')} of the {kind}>"
         )
 
     @property

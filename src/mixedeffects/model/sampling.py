@@ -28,12 +28,15 @@ from mixedeffects.model.designs import (
 )
 from mixedeffects.model.options import OnCheck, check_option
 from mixedeffects.model.posterior import Posterior
+from mixedeffects.show.formats import amount
 
 Told = Callable[[int, int], None]
 Progress = bool | Told | None
 
 # Fewer draws of a chain, or of tuning, and nothing can be said of what they are worth.
 FEWEST_DRAWS, FEWEST_TUNING = 20, 50
+# Seeds are numbers of 64 bits.
+SEEDS = 2**64
 
 
 def sample(
@@ -191,7 +194,10 @@ def _whole(name: str, value: Any, least: int, reason: str) -> int:
 def _seed(seed: Any) -> int:
     if seed is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
-    return _whole("seed", seed, 0, "by the same seed the same draws come again")
+    whole = _whole("seed", seed, 0, "by the same seed the same draws come again")
+    if whole >= SEEDS:
+        raise ModelError(f"seed={seed!r} has more than 64 bits: give a smaller number.")
+    return whole
 
 
 def _judge(post: Posterior, on_check: OnCheck) -> None:
@@ -200,7 +206,7 @@ def _judge(post: Posterior, on_check: OnCheck) -> None:
     if not failed or on_check == "ignore":
         return
     told = "; ".join(
-        f"{c.name}: {c.value:.4g} (limit {c.tolerance:.4g}): {c.message}" for c in failed
+        f"{c.name}: {amount(c.value)} (limit {amount(c.tolerance)}): {c.message}" for c in failed
     )
     if on_check == "error":
         raise ModelError(f"The checks of the draws do not hold: {told}")

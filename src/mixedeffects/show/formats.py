@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["NONE", "column", "correlation", "counted", "general", "p_value", "places", "sizes"]
+__all__ = [
+    "NONE",
+    "amount",
+    "column",
+    "correlation",
+    "counted",
+    "general",
+    "p_value",
+    "places",
+    "sizes",
+]
 
 NONE = "-"
 _WIDEST = 11
@@ -62,6 +72,17 @@ def _fixed(value: float, decimals: int) -> str:
 def general(value: float, digits: int = 5) -> str:
     """A number in as many digits; ``-`` where there is none."""
     return f"{value:.{digits}g}" if math.isfinite(value) else NONE
+
+
+def amount(value: float) -> str:
+    """Four digits, but all of a large number's whole part: of draws, for example.
+
+    Examples
+    --------
+    >>> amount(1.01234), amount(398.44), amount(130543.2)
+    ('1.012', '398.4', '130,543')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000.0 else general(value, 4)
 
 
 def correlation(value: float) -> str:

@@ -195,10 +195,10 @@ def _capital(text: str) -> str:
 def _certificate(checks: Sequence[Check]) -> Iterator[str]:
     failed = [check for check in checks if not check.passed]
     if not failed:
-        found = ", ".join(f"{c.name} {formats.general(c.value, 4)}" for c in checks)
+        found = ", ".join(f"{c.name} {formats.amount(c.value)}" for c in checks)
         yield f"Draws checked: {found}."
         return
     yield "The draws are NOT to be trusted as they are:"
     for c in failed:
-        value, limit = formats.general(c.value, 4), formats.general(c.tolerance, 4)
+        value, limit = formats.amount(c.value), formats.amount(c.tolerance)
         yield f"{c.name} {value} (limit {limit}): {c.message}."
