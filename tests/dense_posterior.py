@@ -49,8 +49,9 @@ class DensePosterior:
 
     def prior_of_beta(self):
         """Mean and covariance, all priors being normal."""
-        mean, precision = self.priors.coefficients.gaussian
-        return mean, np.linalg.inv(precision)
+        root, target = self.priors.coefficients.gaussian_root
+        covariance = np.linalg.inv(root.T @ root)
+        return covariance @ root.T @ target, covariance
 
     def log_marginal(self, roots, sigma):
         """log p(y | Λ, σ), β integrated out."""

@@ -45,11 +45,6 @@ class _MixedEffects(BaseEstimator):  # type: ignore[misc]
     def _family(self) -> Any:
         raise NotImplementedError
 
-    def _check_given(self, y: ArrayLike | None) -> None:
-        if y is None:
-            name = type(self).__name__
-            raise DataError(f"{name} requires y to be passed, but the target y is None.")
-
     def _fit(self, X: Any, y: NDArray[Any], groups: ArrayLike | None) -> Self:
         self.fit_: Any = None
         if self.formula is not None:

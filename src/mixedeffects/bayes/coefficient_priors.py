@@ -103,18 +103,6 @@ class CoefficientPriors:
         sd = np.array([p.sd for _, p in normal])
         return rows / sd[:, None], np.array([p.mean for _, p in normal]) / sd
 
-    @property
-    def gaussian(self) -> tuple[Floats, Floats] | None:
-        """Mean (P,) and precision (P, P) where all are normal or flat, else None.
-
-        In directions that are flat the precision is zero, and the mean whatever.
-        """
-        found = self.gaussian_root
-        if found is None:
-            return None
-        means = [p.mean if isinstance(p, Normal) else 0.0 for p in self.independent.priors]
-        return self._inverse(np.array(means)), found[0].T @ found[0]
-
     def _inverse(self, values: Floats) -> Floats:
         """A⁻¹ of values (P,): (A − I)² = 0, for A moves nothing but intercepts, by the others."""
         return 2.0 * values - self.functions @ values

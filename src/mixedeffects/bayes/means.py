@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from mixedeffects.bayes.summaries import summary
 from mixedeffects.data.frames import make_table
 from mixedeffects.effects.means.means import MarginalMeans
+from mixedeffects.effects.means.noted import AbstractNoted
 from mixedeffects.errors import ModelError
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class PosteriorMeans:
+class PosteriorMeans(AbstractNoted):
     """Estimates over a reference grid, at each draw of the posterior.
 
     Attributes
@@ -49,10 +50,6 @@ class PosteriorMeans:
         if self.null is not None:
             columns["probability"] = np.mean(self.draws > self.null, axis=1)
         return make_table(columns, self.linear.frame)
-
-    def __getitem__(self, column: str) -> Any:
-        """A column of the table."""
-        return self.table[column]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,21 +92,6 @@ class PosteriorMeans:
         if not np.isfinite(above):
             raise ModelError(f"above={above!r} is not a finite number.")
         return np.asarray(np.mean(self.draws > above, axis=1))
-
-    def __repr__(self) -> str:
-        table = self.table
-        shown = getattr(table, "to_string", None)
-        lines = [type(self).__name__, shown() if shown else str(table)]
-        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        table = self.table
-        shown = getattr(table, "_repr_html_", None)
-        body = shown() if shown else f"<pre>{escape(str(table))}</pre>"
-        items = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<strong>{type(self).__name__}</strong>{body}<ul>{items}</ul>"
 
 
 def of_linear(made: Any, contrasts: bool = False) -> PosteriorMeans:

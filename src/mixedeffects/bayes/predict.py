@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,45 +18,18 @@ from mixedeffects.bayes.predictors import (
 from mixedeffects.bayes.rows import some_rows
 from mixedeffects.bayes.sampled import Sampled, row_blocks
 from mixedeffects.bayes.summaries import quantiles
+from mixedeffects.effects.general_predict import check_observable
+from mixedeffects.effects.general_predictors import GeneralRequest
 from mixedeffects.effects.general_rows import GeneralRows
-from mixedeffects.effects.general_targets import Component, target_of
-from mixedeffects.effects.predict import Interval, Random, Seed
-from mixedeffects.effects.rows import NewLevels
-from mixedeffects.errors import ModelError
+from mixedeffects.effects.general_targets import target_of
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to predict: see ``Posterior.predict``."""
-
-    random: Random
-    interval: Interval | None
-    std_error: bool
-    new_levels: NewLevels
-    scale: Literal["response", "link"]
-    component: Component
-    level: float
-    seed: Seed
-
-    @property
-    def needs_random(self) -> bool:
-        """Whether the rows' groups matter."""
-        return self.random == "conditional" or self.interval == "prediction"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Those asked for."""
-        if self.interval is not None:
-            return ("estimate", "std_error", "conf_low", "conf_high")
-        return ("estimate", "std_error") if self.std_error else ("estimate",)
-
-
-def predict(sampled: Sampled, rows: GeneralRows, request: Request) -> dict[str, Floats]:
+def predict(sampled: Sampled, rows: GeneralRows, request: GeneralRequest) -> dict[str, Floats]:
     """The columns asked for, (n,) each, or (n, K) for the probabilities of K categories."""
     if request.interval == "prediction":
-        _check_observable(sampled, request)
+        check_observable(sampled.family, request)
     rng = np.random.default_rng(request.seed)
     effects = _effects(sampled, rows, request, rng)
     target = target_of(sampled.family, sampled.response, request.component, request.scale)
@@ -81,14 +51,21 @@ def predict(sampled: Sampled, rows: GeneralRows, request: Request) -> dict[str, 
         parts.append(columns)
     return {
         name: rows.spread(np.concatenate([part[name] for part in parts]))
-        for name in request.columns
+        for name in _columns(request)
     }
 
 
-def _spread(draws: Floats, request: Request) -> dict[str, Floats]:
+def _columns(request: GeneralRequest) -> tuple[str, ...]:
+    """Those asked for."""
+    if request.interval is not None:
+        return ("estimate", "std_error", "conf_low", "conf_high")
+    return ("estimate",) if request.bare else ("estimate", "std_error")
+
+
+def _spread(draws: Floats, request: GeneralRequest) -> dict[str, Floats]:
     """Standard deviations and limits (n,) of draws (N, n), as far as they are asked for."""
     columns = {}
-    if "std_error" in request.columns:
+    if not request.bare:
         columns["std_error"] = draws.std(axis=0, ddof=1)
     if request.interval is not None:
         tail = 0.5 - 0.5 * request.level
@@ -99,7 +76,7 @@ def _spread(draws: Floats, request: Request) -> dict[str, Floats]:
 def _effects(
     sampled: Sampled,
     rows: GeneralRows,
-    request: Request,
+    request: GeneralRequest,
     rng: np.random.Generator,
 ) -> Effects:
     """The random effects that the request wants the rows to have."""
@@ -114,24 +91,10 @@ def _effects(
     return Effects(known, unseen_effects(sampled, rows, EVERY, rng))
 
 
-def _typical(effects: Effects, request: Request) -> Effects | None:
+def _typical(effects: Effects, request: GeneralRequest) -> Effects | None:
     """Those of a typical group in place of new ones, where expectations are of it."""
     if request.random == "population":
         return None if effects.known is None else Effects(None)
     if request.new_levels == "population" and effects.new is not None:
         return Effects(effects.known)
     return None
-
-
-def _check_observable(sampled: Sampled, request: Request) -> None:
-    """Refuse prediction intervals of what is not observed."""
-    if sampled.family.response_kind == "ordinal":
-        raise ModelError(
-            "interval='prediction': the categories' probabilities already say how a new "
-            "observation varies; interval='confidence' says how well they are known."
-        )
-    if request.scale != "response" or request.component != "response":
-        raise ModelError(
-            "interval='prediction' is of a new observation, and only the response is observed: "
-            "use scale='response' and component='response', or interval='confidence'."
-        )

@@ -12,8 +12,8 @@ from mixedeffects.bayes.predictive import places, with_weights
 from mixedeffects.bayes.predictors import EVERY, own_effects, per_draw, predictors
 from mixedeffects.bayes.rows import own_rows, some_rows
 from mixedeffects.bayes.sampled import Sampled, row_blocks
+from mixedeffects.effects.general_residuals import refuse_ordinal
 from mixedeffects.effects.predict import Seed
-from mixedeffects.errors import ModelError
 
 Floats = NDArray[np.float64]
 Kind = Literal["response", "pearson", "quantile"]
@@ -29,11 +29,7 @@ def residuals(sampled: Sampled, kind: Kind, seed: Seed = None) -> Floats:
     """
     if kind == "quantile":
         return places(sampled, np.random.default_rng(seed))
-    if sampled.family.response_kind == "ordinal":
-        raise ModelError(
-            f"Ordered categories have no differences, so no {kind} residuals: use "
-            "kind='quantile', the place of a row's category among those that it could have had."
-        )
+    refuse_ordinal(sampled.family, kind)
     mean, inner = moments(sampled)
     difference = sampled.response.observed - mean
     if kind == "response":

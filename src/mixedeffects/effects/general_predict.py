@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.data.frames import make_table
 from mixedeffects.effects.general_observations import observation_columns
 from mixedeffects.effects.general_predictors import (
     GeneralRequest,
@@ -16,6 +17,7 @@ from mixedeffects.effects.general_predictors import (
 from mixedeffects.effects.general_rows import GeneralRows
 from mixedeffects.effects.general_targets import Target, delta_variance, target_of
 from mixedeffects.errors import ModelError
+from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.formula.design import Design
 from mixedeffects.inference.wald import quantile
@@ -29,7 +31,7 @@ def predict(fit: GeneralFit, rows: GeneralRows, request: GeneralRequest) -> dict
     Each (n,), or (n, K) for the probabilities of K categories.
     """
     if request.interval == "prediction":
-        check_observable(fit, request)
+        check_observable(fit.family, request)
     target = target_of(fit.family, fit.problem.response, request.component, request.scale)
     rng = np.random.default_rng(request.seed)
     eta = predictors_at(fit, rows, request, rng)
@@ -41,9 +43,9 @@ def predict(fit: GeneralFit, rows: GeneralRows, request: GeneralRequest) -> dict
     return {name: rows.spread(column) for name, column in columns.items()}
 
 
-def check_observable(fit: GeneralFit, request: GeneralRequest) -> None:
+def check_observable(family: AbstractFamily, request: GeneralRequest) -> None:
     """Refuse prediction intervals of what is not observed."""
-    if fit.family.response_kind == "ordinal":
+    if family.response_kind == "ordinal":
         raise ModelError(
             "interval='prediction': the categories' probabilities already say how a new "
             "observation varies; interval='confidence' says how well they are known."
@@ -68,7 +70,17 @@ def _uncertainty(
     return columns
 
 
-def category_columns(design: Design, rows: GeneralRows, columns: dict[str, Floats]) -> Any:
+def predicted(design: Design, rows: GeneralRows, columns: dict[str, Floats]) -> Any:
+    """Estimates alone as an array (n,); with more columns, or of categories, as a table."""
+    index = rows.frame.index
+    if columns["estimate"].ndim == 2:
+        columns, index = _category_columns(design, rows, columns)
+    elif len(columns) == 1:
+        return columns["estimate"]
+    return make_table(columns, rows.frame, index)
+
+
+def _category_columns(design: Design, rows: GeneralRows, columns: dict[str, Floats]) -> Any:
     """Probabilities (n, K) as columns: one a category, or with their uncertainty one below
     the other, ``row category estimate …``; and the labels of the rows or None.
     """

@@ -11,6 +11,7 @@ from mixedeffects.effects.general_quantiles import general_quantile_residuals
 from mixedeffects.effects.general_rows import linear_predictors, own_general_rows
 from mixedeffects.effects.predict import Seed
 from mixedeffects.errors import ModelError
+from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.general_fit import GeneralFit
 
 Floats = NDArray[np.float64]
@@ -31,11 +32,7 @@ def general_residuals(fit: GeneralFit, kind: GeneralKind, seed: Seed = None) -> 
     family, response = fit.family, fit.problem.response
     if kind == "quantile":
         return general_quantile_residuals(fit, np.random.default_rng(seed))
-    if family.response_kind == "ordinal":
-        raise ModelError(
-            f"Ordered categories have no differences, so no {kind} residuals: use "
-            "kind='quantile', the place of a row's category among those that it could have had."
-        )
+    refuse_ordinal(family, kind)
     eta = linear_predictors(fit, own_general_rows(fit), [t.modes for t in fit.estimates.terms])
     difference: Floats = response.observed - family.mean(eta)
     if kind == "response":
@@ -50,3 +47,17 @@ def general_residuals(fit: GeneralFit, kind: GeneralKind, seed: Seed = None) -> 
             "saturated model: use kind='quantile' or 'pearson'."
         )
     return np.sign(difference) * np.sqrt(weights * np.maximum(deviance, 0.0))
+
+
+def refuse_ordinal(family: AbstractFamily, kind: str) -> None:
+    """Refuse residuals that are differences, of a response that has none.
+
+    Raises
+    ------
+    ModelError
+    """
+    if family.response_kind == "ordinal":
+        raise ModelError(
+            f"Ordered categories have no differences, so no {kind} residuals: use "
+            "kind='quantile', the place of a row's category among those that it could have had."
+        )

@@ -6,8 +6,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from mixedeffects.data.frames import make_table
-from mixedeffects.effects.general_predict import category_columns, predict
+from mixedeffects.effects.general_predict import predict, predicted
 from mixedeffects.effects.general_predictors import GeneralRequest
 from mixedeffects.effects.general_residuals import GeneralKind, general_residuals
 from mixedeffects.effects.general_rows import new_general_rows, own_general_rows, with_trials
@@ -142,24 +141,13 @@ class GeneralRowMethods(Values):
         0     0.308      0.081     0.175      0.483
         1     0.142      0.052     0.066      0.277
         """
-        check_option("random", random, ("conditional", "population"))
-        check_option("interval", interval, (None, "confidence", "prediction"))
-        check_option("new_levels", new_levels, ("error", "population", "sample"))
-        check_option("scale", scale, ("response", "link"))
-        check_option("component", component, get_args(Component))
-        check_level(level)
-        request = GeneralRequest(
+        request = checked_request(
             random, interval, std_error, new_levels, scale, component, level, seed
         )
         rows = self._rows(data, request, offset)
         if trials is not None:
             rows = with_trials(self._fit.family, self._fit.problem.response, rows, trials)
-        columns, index = predict(self._fit, rows, request), rows.frame.index
-        if columns["estimate"].ndim == 2:
-            columns, index = category_columns(self.design, rows, columns)
-        elif len(columns) == 1:
-            return columns["estimate"]
-        return make_table(columns, rows.frame, index)
+        return predicted(self.design, rows, predict(self._fit, rows, request))
 
     def _rows(self, data: Any, request: GeneralRequest, offset: Any) -> Any:
         if data is not None:
@@ -216,3 +204,23 @@ class GeneralRowMethods(Values):
         """
         check_option("on_check", on_check, ("warn", "error", "ignore"))
         return type(self)(judged(refit_general(self._fit, y), on_check))
+
+
+def checked_request(
+    random: Random,
+    interval: Interval | None,
+    std_error: bool,
+    new_levels: NewLevels,
+    scale: Literal["response", "link"],
+    component: Component,
+    level: float,
+    seed: Seed,
+) -> GeneralRequest:
+    """What ``predict`` was asked for, where all options are known ones."""
+    check_option("random", random, ("conditional", "population"))
+    check_option("interval", interval, (None, "confidence", "prediction"))
+    check_option("new_levels", new_levels, ("error", "population", "sample"))
+    check_option("scale", scale, ("response", "link"))
+    check_option("component", component, get_args(Component))
+    check_level(level)
+    return GeneralRequest(random, interval, std_error, new_levels, scale, component, level, seed)

@@ -6,19 +6,19 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from mixedeffects.bayes import predict as prediction
+from mixedeffects.bayes.predict import predict
 from mixedeffects.bayes.predictive import simulated
 from mixedeffects.bayes.predictive_checks import predictive_check
 from mixedeffects.bayes.residuals import Kind, residuals
 from mixedeffects.bayes.rows import new_rows, own_rows
-from mixedeffects.data.frames import make_table
-from mixedeffects.effects.general_predict import category_columns
+from mixedeffects.effects.general_predict import predicted
+from mixedeffects.effects.general_predictors import GeneralRequest
 from mixedeffects.effects.general_rows import with_trials
 from mixedeffects.effects.general_targets import Component
 from mixedeffects.effects.predict import Interval, Random, Seed
 from mixedeffects.effects.rows import NewLevels
 from mixedeffects.errors import ModelError
-from mixedeffects.inference.wald import check_level
+from mixedeffects.model.general_rows import checked_request
 from mixedeffects.model.options import check_option
 from mixedeffects.model.posterior_values import Floats, PosteriorValues
 
@@ -113,26 +113,15 @@ class PosteriorRows(PosteriorValues):
         ModelError
             If what is asked for does not exist in the model.
         """
-        check_option("random", random, ("conditional", "population"))
-        check_option("interval", interval, (None, "confidence", "prediction"))
-        check_option("new_levels", new_levels, ("error", "population", "sample"))
-        check_option("scale", scale, ("response", "link"))
-        check_option("component", component, get_args(Component))
-        check_level(level)
-        request = prediction.Request(
+        request = checked_request(
             random, interval, std_error, new_levels, scale, component, level, seed
         )
         rows = self._rows(data, request, offset)
         if trials is not None:
             rows = with_trials(self._sampled.family, self._sampled.response, rows, trials)
-        columns, index = prediction.predict(self._sampled, rows, request), rows.frame.index
-        if columns["estimate"].ndim == 2:
-            columns, index = category_columns(self.design, rows, columns)
-        elif len(columns) == 1:
-            return columns["estimate"]
-        return make_table(columns, rows.frame, index)
+        return predicted(self.design, rows, predict(self._sampled, rows, request))
 
-    def _rows(self, data: Any, request: prediction.Request, offset: Any) -> Any:
+    def _rows(self, data: Any, request: GeneralRequest, offset: Any) -> Any:
         if data is not None:
             unseen = request.new_levels if request.random == "conditional" else "population"
             return new_rows(self._sampled, data, request.needs_random, unseen, offset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from mixedeffects.effects.means.adjustments import (
     adjustment,
 )
 from mixedeffects.effects.means.inverse_link import InverseLink
+from mixedeffects.effects.means.noted import AbstractNoted
 from mixedeffects.effects.means.transforms import BackTransform
 from mixedeffects.errors import ModelError
 from mixedeffects.inference.freedom import AbstractFreedom
@@ -30,7 +30,7 @@ _SIDES = ("two-sided", "greater", "less")
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class AbstractLinear(ABC):
+class AbstractLinear(AbstractNoted):
     """r estimates Lβ̂ + constant.
 
     Attributes
@@ -70,20 +70,6 @@ class AbstractLinear(ABC):
     kind: str
     frame: FrameKind
     context: tuple[str, ...]
-
-    @property
-    @abstractmethod
-    def table(self) -> Any:
-        """One row an estimate."""
-
-    def __getitem__(self, column: str) -> Any:
-        """A column of the table."""
-        return self.table[column]
-
-    @property
-    @abstractmethod
-    def notes(self) -> tuple[str, ...]:
-        """What a reader of the table should know."""
 
     @property
     def estimate(self) -> Floats:
@@ -225,21 +211,6 @@ class AbstractLinear(ABC):
     def limits(self, estimate: Floats, half: Floats) -> tuple[Floats, Floats]:
         """Lower and upper limits (r,) of estimates with these half widths."""
         return estimate - half, estimate + half
-
-    def __repr__(self) -> str:
-        table = self.table
-        shown = getattr(table, "to_string", None)  # pandas: all columns, whatever the width
-        lines = [type(self).__name__, shown() if shown else str(table)]
-        return "\n".join([*lines, *(f"- {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        table = self.table
-        shown = getattr(table, "_repr_html_", None)
-        body = shown() if shown else f"<pre>{escape(str(table))}</pre>"
-        items = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<strong>{type(self).__name__}</strong>{body}<ul>{items}</ul>"
 
 
 def families(labels: Labels, by: Sequence[str], count: int) -> list[Rows]:

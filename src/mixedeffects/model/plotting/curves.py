@@ -107,7 +107,7 @@ def _nearest(design: Design, by: str | None, values: Mapping[str, NDArray[Any]])
     return nearest
 
 
-def held_text(design: Design, values: Mapping[str, NDArray[Any]], x: str, by: str | None) -> str:
+def held_text(values: Mapping[str, NDArray[Any]], x: str, by: str | None) -> str:
     """What the other variables are held at."""
     held = [f"{n} = {value_text(v[0])}" for n, v in values.items() if n not in (x, by)]
     return f"at {', '.join(held)}" if held else ""

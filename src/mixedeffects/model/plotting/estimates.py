@@ -213,7 +213,7 @@ class EstimatePlots(PlotNumbers):
                 levels,
                 interval,
                 level,
-                held_text(design, values, x, by),
+                held_text(values, x, by),
             ),
             ax,
         )
