@@ -437,13 +437,29 @@ def test_csv_numbers_read_back_exactly(tmp_path):
     np.testing.assert_array_equal(read_columns(tmp_path / "x.csv")["x"].values, values)
 
 
+def test_csv_of_a_spreadsheet_with_decimal_commas(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeffHöhe (m);Käfer;Ort\n1730,9;6;a,b\n;0;c\n-2;1;3,5\n", encoding="utf-8")
+    found = read_columns(path)
+    np.testing.assert_array_equal(found["Höhe (m)"].values, [1730.9, NAN, -2])
+    np.testing.assert_array_equal(found["Käfer"].values, [6, 0, 1])
+    assert levels_of(found["Ort"]) == ["3,5", "a,b", "c"]
+
+
+def test_text_file_is_cut_where_its_header_can_be(tmp_path):
+    (tmp_path / "a.txt").write_text("a,b\n1,2\n")
+    assert read_columns(tmp_path / "a.txt")["b"].values.tolist() == [2]
+    (tmp_path / "a.csv").write_text("a;b,c\n1,2\n")
+    assert list(read_columns(tmp_path / "a.csv").columns) == ["a;b", "c"]
+
+
 BAD_FILES = {
     "longer row": ("a.csv", b"a,b\n1,2\n1,2,3\n", "line 3"),
     "longer rows": ("a.csv", b"a,b\n1,2,3\n1,2,3\n", r"more fields than the header \(2\)"),
     "empty": ("a.csv", b"", "cannot be read"),
     "header only": ("a.csv", b"a,b\n", "no rows"),
     "names twice": ("a.csv", b"a,a\n1,2\n", "'a' occurs more than once"),
-    "not UTF-8": ("a.csv", b"a\n\xff\xfe\n", "a.csv cannot be read: 'utf-8'"),
+    "not UTF-8": ("a.csv", b"a\n\xff\xfe\n", "a.csv cannot be read: 'utf-8'.*cp1252"),
     "not gzip": ("a.csv.gz", b"a,b\n1,2\n", "a.csv.gz cannot be read"),
     "not Parquet": ("a.parquet", b"a,b\n1,2\n", "a.parquet cannot be read"),
     "not Arrow": ("a.arrow", b"a,b\n1,2\n", "a.arrow cannot be read"),

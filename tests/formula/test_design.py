@@ -355,3 +355,37 @@ def test_pickles(data):
     again = pickle.loads(pickle.dumps(design))
     np.testing.assert_array_equal(again.X, design.X)
     np.testing.assert_array_equal(again.spec.apply(data).X, design.X)
+
+
+def numbers_as_text(values, rows=12):
+    return {"y": np.arange(rows) / 3, "x": values, "g": np.arange(rows) % 3}
+
+
+def test_a_factor_that_may_have_been_numbers_is_noted():
+    ages = [str(40 + i % 4) for i in range(11)]
+    (note,) = build_design("y ~ x + (1 | g)", numbers_as_text([*ages, "?"])).notes
+    assert "'x' holds text" in note
+    assert "all but '?' are numbers" in note
+    # declared so, as people do who want levels
+    assert build_design("y ~ x + (1 | g)", numbers_as_text([*ages, "43"])).notes == ()
+    assert build_design("y ~ 1 + (1 | x)", numbers_as_text([*ages, "?"])).notes == ()
+
+
+@pytest.mark.parametrize("of_type", [str, np.datetime64])
+def test_dates_as_levels_are_noted(of_type):
+    days = np.array([of_type(f"2024-03-{day:02}") for day in range(1, 13)])
+    (note,) = build_design("y ~ x + (1 | g)", numbers_as_text(days)).notes
+    assert "12 in 12 rows" in note
+    assert "days since the first" in note
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([*map(str, range(11)), "n.d."], "All but 'n.d.' are numbers: leave such cells empty"),
+        ([f"{i},5" for i in range(12)], "numbers are written as text.*decimal=','"),
+    ],
+)
+def test_a_response_that_was_read_as_text(values, says):
+    with pytest.raises(DataError, match=says):
+        build_design("x ~ y + (1 | g)", numbers_as_text(values))

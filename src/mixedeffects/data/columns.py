@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.errors import DataError
 
-__all__ = ["Column", "DtypeKind", "level_text", "object_array", "unique_codes"]
+__all__ = ["Column", "DtypeKind", "level_text", "object_array", "stray_labels", "unique_codes"]
 
 DtypeKind = Literal["float", "integer", "boolean", "string", "category", "temporal"]
 
@@ -106,6 +106,32 @@ def level_text(levels: NDArray[Any]) -> NDArray[Any]:
     else:
         texts = [str(v) for v in levels.tolist()] if levels.dtype.kind != "m" else map(str, levels)
     return object_array(texts)
+
+
+def stray_labels(column: Column) -> list[str] | None:
+    """The labels of a column of text that are not numbers, or None unless most rows hold numbers.
+
+    Examples
+    --------
+    >>> codes = np.array([0, 1, 2, 0], np.int32)
+    >>> ages = Column("age", "categorical", codes, np.array(["41", "52", "?"]), False, "string")
+    >>> stray_labels(ages)
+    ['?']
+    """
+    if column.dtype_kind != "string" or not len(column):
+        return None
+    labels = column.labels()
+    stray = np.array([not _reads_as_number(text) for text in labels], dtype=bool)
+    rows = np.bincount(column.values[~column.missing], minlength=len(labels))
+    return labels[stray].tolist() if rows[~stray].sum() > rows.sum() / 2 else None
+
+
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _number_levels(column: Column) -> tuple[NDArray[np.int32], NDArray[Any]]:

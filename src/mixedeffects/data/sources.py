@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mixedeffects.data.text_files import SEPARATORS, read_header, read_table
 from mixedeffects.errors import ColumnNotFoundError, DataError
 
 __all__ = ["FrameKind", "Source", "open_source"]
@@ -128,8 +128,9 @@ def _from_arrow_stream(data: Any) -> Any:
 
 
 def _open_pandas(data: Any) -> Source:
-    labels = {str(label): label for label in data.columns}
-    names = tuple(str(label) for label in data.columns)
+    own = data.columns.tolist()
+    names = tuple(map(str, own))
+    labels = dict(zip(names, own, strict=True))
     return Source(
         names,
         FrameKind("pandas", data.index),
@@ -206,9 +207,6 @@ def _plain(values: Any) -> Any:
 
 # ---- files ----------------------------------------------------------------------------------
 
-# "None" is left out: it is the name of a level more often than a missing value
-_MISSING = ["", "NA", "<NA>", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null"]
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zip", ".zst")
 
 
@@ -219,8 +217,8 @@ def _open_path(path: str | Path) -> Source:
     suffixes = [s.lower() for s in file.suffixes if s.lower() not in _COMPRESSED]
     suffix = suffixes[-1] if suffixes else ""
     try:
-        if suffix in _SEPARATORS:
-            return _open_text(file, _SEPARATORS[suffix])
+        if suffix in SEPARATORS:
+            return _open_text(file, SEPARATORS[suffix])
         if suffix in (".parquet", ".pq"):
             return _open_parquet(file)
         if suffix in (".arrow", ".feather", ".ipc"):
@@ -254,7 +252,13 @@ def _no_file(path: str | Path) -> DataError:
 
 def _unreadable(file: Path, error: Exception) -> DataError:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return DataError(f"{file} cannot be read: {reason[:300]}")
+    hint = ""
+    if isinstance(error, UnicodeDecodeError):
+        hint = (
+            ". Save it as UTF-8 ('CSV UTF-8' in Excel), or give"
+            " pandas.read_csv(..., encoding='cp1252')."
+        )
+    return DataError(f"{file} cannot be read: {reason[:300]}{hint}")
 
 
 def _reading(file: Path, read: Callable[[Sequence[str]], Any]) -> Callable[..., Mapping[str, Any]]:
@@ -272,40 +276,13 @@ def _reading(file: Path, read: Callable[[Sequence[str]], Any]) -> Callable[..., 
     return guarded
 
 
-def _open_text(file: Path, separator: str) -> Source:
-    import pandas as pd
-
-    first = pd.read_csv(file, sep=separator, header=None, nrows=1, dtype=str, na_filter=False)
-    names = tuple(str(cell) for cell in first.iloc[0])
+def _open_text(file: Path, expected: str) -> Source:
+    names, separator = read_header(file, expected)
 
     def read(wanted: Sequence[str]) -> Any:
-        return _read_text(file, separator, names)[list(wanted)]
+        return read_table(file, separator, names)[list(wanted)]
 
     return Source(names, FrameKind(), _reading(file, read))
-
-
-def _read_text(file: Path, separator: str, names: Sequence[str]) -> Any:
-    """All columns, as with some of them pandas would not notice rows that are too long."""
-    import pandas as pd
-
-    # pandas 3 always reads numbers exactly, and warns when told to
-    older = int(pd.__version__.split(".")[0]) < 3
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(
-                file,
-                sep=separator,
-                header=0,
-                names=list(names),
-                index_col=False,
-                keep_default_na=False,
-                na_values=_MISSING,
-                low_memory=False,
-                **({"float_precision": "round_trip"} if older else {}),
-            )
-        except pd.errors.ParserWarning:
-            raise DataError(f"rows have more fields than the header ({len(names)})") from None
 
 
 def _open_parquet(file: Path) -> Source:

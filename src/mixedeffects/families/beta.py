@@ -82,7 +82,7 @@ class Beta(AbstractFamily):
             y,
             lambda v: (v > 0) & (v < 1),
             "Family 'beta' is for proportions strictly between 0 and 1. With zeros and ones use"
-            " family 'ordbeta'; with zeros alone, zero_inflation=.",
+            " family 'ordbeta'; with zeros alone, zero_inflation=. Divide percentages by 100.",
         )
         return Response(y, known=beta_known(y))
 

@@ -152,7 +152,9 @@ def parse_formula(text: str) -> ParsedFormula:
     [('diag', '1 + Days', ('g',)), ('us', '1', ('a',)), ('us', '1', ('a', 'b'))]
     """
     if not isinstance(text, str):
-        raise FormulaError(f"a formula is text, not {type(text).__name__}")
+        raise FormulaError(
+            f"a formula is text, not {type(text).__name__}; it comes before the data"
+        )
     try:
         return _parse(text)
     except RecursionError:

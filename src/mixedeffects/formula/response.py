@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.data.columns import Column, level_text
+from mixedeffects.data.columns import Column, level_text, stray_labels
 from mixedeffects.errors import DataError, FormulaError
 from mixedeffects.formula.grammar import ParsedFormula
 from mixedeffects.formula.matrix import MatrixSpec, build_matrix
 from mixedeffects.formula.terms import formula_columns
 from mixedeffects.formula.tree import Name
-from mixedeffects.formula.values import Values, kind_of
+from mixedeffects.formula.values import Values, kind_of, listed
 
 __all__ = ["ResponseArrays", "ResponseKind", "as_trials", "read_response"]
 
@@ -184,4 +184,12 @@ def _require_numbers(name: str, column: Column, kind: ResponseKind) -> None:
         way_out = "Use family 'binomial' for successes and failures, or convert it to numbers."
     elif kind == "numeric":
         way_out += " For ordered categories use family='cumulative', for two 'binomial'."
+        stray = stray_labels(column)
+        if stray:
+            way_out = f"All but {listed(stray)} are numbers: leave such cells empty, or write NA."
+        elif stray is not None:
+            way_out = (
+                "Its numbers are written as text: convert it first (where commas mark the"
+                " decimals, pandas.read_csv(..., decimal=',') does)."
+            )
     raise DataError(f"The response column {name!r} holds {kind_of(column)}. {way_out}")

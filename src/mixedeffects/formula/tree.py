@@ -336,8 +336,8 @@ class _Reader:
         shown = self.next.value
         if self.next.kind != "operator" and before is not None and before.kind != "operator":
             return self.fail(
-                f"no operator between {before.value!r} and {shown!r}"
-                " (random terms are written (1 | group))"
+                f"no operator between {before.value!r} and {shown!r} (random terms are written"
+                f" (1 | group), and a name with spaces in backticks: `{before.value} {shown}`)"
             )
         if self.sees(")", "]"):
             return self.fail(f"something is missing before {self.next.value!r}")

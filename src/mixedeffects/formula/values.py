@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.data.columns import stray_labels
 from mixedeffects.data.frames import Column, Columns, level_text
 from mixedeffects.errors import DataError, FormulaError, MixedEffectsError, NewLevelError
 from mixedeffects.formula.tree import Constant, Name, Node, column_names
@@ -74,6 +75,8 @@ class Values:
         """A column as a factor of a term: numbers (n,) or a pandas Categorical."""
         column = self.columns[name]
         if self._is_categorical(column):
+            if not self.fitted:
+                self._note_misread(column)
             return self.categorical(name, name)
         if column.kind == "categorical":
             raise DataError(
@@ -117,7 +120,9 @@ class Values:
             import pandas as pd
 
             codes, levels = self._codes(self.columns[name].as_group(), key)
-            self._coded[key] = pd.Categorical.from_codes(codes, categories=level_text(levels))
+            # as objects, which pandas does not convert to text of its own
+            labels = pd.Index(level_text(levels), dtype=object)
+            self._coded[key] = pd.Categorical.from_codes(codes, categories=labels)
         return self._coded[key]
 
     def source_row(self, row: int) -> int:
@@ -139,6 +144,21 @@ class Values:
         column = self.columns[name]
         if column.dtype_kind == "category":
             self._used_levels(column)
+
+    def _note_misread(self, column: Column) -> None:
+        """Note a factor that may have been meant as numbers."""
+        stray, count = stray_labels(column), len(column.labels())
+        each = f"Column {column.name!r} holds {kind_of(column)}, so that each value is a level"
+        if stray:
+            self.notes[f"numbers: {column.name}"] = (
+                f"{each}, though all but {listed(stray)} are numbers. If it should have a slope,"
+                " leave such cells empty, or write NA."
+            )
+        elif column.dtype_kind in ("string", "temporal") and count > max(10, len(column) / 5):
+            self.notes[f"numbers: {column.name}"] = (
+                f"{each}: {count} in {len(column)} rows. For a trend make numbers of it, such as"
+                " days since the first."
+            )
 
     def not_finite(self, subject: str, columns: Iterable[str], row: int) -> DataError:
         """The error for a value that is not finite: a column's fault, or the expression's."""

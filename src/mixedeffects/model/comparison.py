@@ -168,7 +168,10 @@ def _separated(fits: Sequence[Any]) -> tuple[list[MixedFit], list[Posterior]]:
         posteriors = [fit for fit in fits if isinstance(fit, Posterior)]
     for place, fit in enumerate(fits, start=1):
         if not any(fit is known for known in (*models, *posteriors)):
-            raise ModelError(f"Argument {place} of compare is {type(fit).__name__}, not a fit.")
+            raise ModelError(
+                f"Argument {place} of compare is {type(fit).__name__}, not a fit: give them one by"
+                " one, as in compare(small, large)."
+            )
     if len(fits) < 2:
         raise ModelError(f"compare needs two fits or more; it was given {len(fits)}.")
     if models and posteriors:

@@ -33,4 +33,6 @@ def described(
 
 
 def _held(axis: Axis) -> str:
-    return f"{axis.name} = {texts(axis.values)[0]}"
+    value = axis.values[0]
+    shown = f"{value:.6g}" if isinstance(value, float) else texts(axis.values)[0]
+    return f"{axis.name} = {shown}"
