@@ -44,14 +44,18 @@ def sleep():
     return me.fit("Reaction ~ Days + (Days | Subject)", me.datasets.load("sleepstudy"))
 
 
+@pytest.fixture(scope="module")
+def text(sleep, tmp_path_factory):
+    return written(tmp_path_factory.mktemp("page"), sleep)
+
+
 def written(tmp_path, *fits):
     path = tmp_path / "report.html"
     me.report(path, *fits)
     return path.read_text(encoding="utf-8")
 
 
-def test_a_page_is_whole_and_accessible(sleep, tmp_path):
-    text = written(tmp_path, sleep)
+def test_a_page_is_whole_and_accessible(text):
     page = Outline(text)
     assert page.all("html") == [{"lang": "en"}]
     assert page.headings[0] == 1
@@ -66,8 +70,8 @@ def test_a_page_is_whole_and_accessible(sleep, tmp_path):
     assert "url(" not in text
 
 
-def test_numbers_of_the_fit_are_there(sleep, tmp_path):
-    text = "".join(Outline(written(tmp_path, sleep)).text)
+def test_numbers_of_the_fit_are_there(text):
+    text = "".join(Outline(text).text)
     for number in ("251.405", "10.467", "24.740", "0.7992", "1743.628", "45.85"):
         assert number in text
     assert "Satterthwaite, F. E. (1946)" in text

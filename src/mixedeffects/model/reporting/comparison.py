@@ -67,8 +67,8 @@ def _beside(named: Named) -> Table:
         {**part.coefficients(), **part.deviations(), **part.statistics()} for _, part in named
     ]
     rows = tuple((name, *(own.get(name, "") for own in columns)) for name in _union(columns))
-    notes = ("Coefficients with their standard errors in parentheses.",)
-    return Table("Side by side", ("", *(name for name, _ in named)), rows, 1, notes)
+    notes = ("Standard errors in parentheses.",)
+    return Table("Coefficients and criteria", ("", *(name for name, _ in named)), rows, 1, notes)
 
 
 def _union(columns: Sequence[Mapping[str, str]]) -> list[str]:

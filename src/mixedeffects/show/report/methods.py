@@ -12,6 +12,7 @@ from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.formula.design import Design
 from mixedeffects.inference.freedom import AbstractFreedom
+from mixedeffects.show import formats
 from mixedeffects.show.general_summary import one_sided
 from mixedeffects.show.report.citations import cited
 from mixedeffects.show.report.elements import heading, numbered, paragraph
@@ -92,7 +93,8 @@ def posterior_methods(sampled: Sampled) -> str:
 def _opening(design: Design) -> str:
     """Which rows were analysed, as the beginning of a sentence."""
     left_out = design.n_rows - len(design.y)
-    without = f" ({left_out:,} rows with missing values left out)" if left_out else ""
+    counted = formats.counted(left_out, "row")
+    without = f"; {counted} with missing values left out" if left_out else ""
     return f"{design.response} ({len(design.y):,} rows{without}) was analysed by"
 
 

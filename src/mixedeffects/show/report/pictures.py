@@ -45,20 +45,23 @@ def picture(draw: Callable[[], Axes | Figure], shows: str) -> Picture:
 
 
 def _source(figure: Figure) -> str:
-    # what is laid out once need not be laid out anew each time it is written
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    # laid out once, and not anew by savefig
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    svg = _saved(figure, "svg", metadata={"Date": None})
-    if len(svg) <= _LARGEST:
-        return f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
-    png = _saved(figure, "png", dpi=_DOTS)
-    return f"data:image/png;base64,{b64encode(png).decode()}"
-
-
-def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    figure.set_facecolor("white")
     buffer = BytesIO()
-    figure.savefig(buffer, format=kind, facecolor="white", **options)
-    return buffer.getvalue()
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(buffer, metadata={"Date": None})
+    kind = "svg+xml"
+    if buffer.tell() > _LARGEST:
+        buffer, kind = BytesIO(), "png"
+        figure.set_dpi(_DOTS)
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_png(buffer)
+    return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}"
 
 
 def _titles(figure: Figure) -> str:
