@@ -28,7 +28,7 @@ from mixedeffects.model.designs import (
 from mixedeffects.model.generalized import GeneralizedFit
 from mixedeffects.model.linear import LinearFit
 from mixedeffects.model.mixed_fit import MixedFit
-from mixedeffects.model.options import OnCheck, check_option, judged
+from mixedeffects.model.options import OnCheck, check_option, is_whole, judged
 
 if TYPE_CHECKING:
     from mixedeffects.model.posterior import Posterior
@@ -184,8 +184,7 @@ def _refuse(
             "reml=True is for Gaussian models with one residual variance: leave it out for "
             "maximum likelihood."
         )
-    whole = isinstance(quadrature, int | np.integer) and not isinstance(quadrature, bool)
-    if not whole or not 0 <= quadrature <= FINEST:
+    if not is_whole(quadrature) or not 0 <= quadrature <= FINEST:
         raise ModelError(
             f"quadrature={quadrature!r} is not a number of nodes: give a whole number from 1 "
             f"(Laplace) to {FINEST}, or 0 for coefficients as modes."

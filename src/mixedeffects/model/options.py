@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeGuard, TypeVar
+
+import numpy as np
 
 from mixedeffects.errors import ConvergenceWarning, ModelError
 from mixedeffects.fitting.fit import Fit
@@ -17,6 +19,11 @@ def check_option(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     if value not in allowed:
         listed = ", ".join(repr(a) for a in allowed)
         raise ModelError(f"{name}={value!r} is not one of {listed}.")
+
+
+def is_whole(value: Any) -> TypeGuard[int | np.integer[Any]]:
+    """Whether it is an integer, which True and False are not."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def judged(fit: AnyFit, on_check: OnCheck) -> AnyFit:

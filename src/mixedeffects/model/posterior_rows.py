@@ -19,7 +19,7 @@ from mixedeffects.effects.predict import Interval, Random, Seed
 from mixedeffects.effects.rows import NewLevels
 from mixedeffects.errors import ModelError
 from mixedeffects.model.general_rows import checked_request
-from mixedeffects.model.options import check_option
+from mixedeffects.model.options import check_option, is_whole
 from mixedeffects.model.posterior_values import Floats, PosteriorValues
 
 
@@ -208,7 +208,6 @@ class PosteriorRows(PosteriorValues):
 
 
 def _count(n: Any) -> int:
-    whole = isinstance(n, int | np.integer) and not isinstance(n, bool)
-    if not whole or n < 1:
+    if not is_whole(n) or n < 1:
         raise ModelError(f"n={n!r} is not a number of responses: give a whole number from 1.")
     return int(n)

@@ -13,7 +13,7 @@ from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.inference.bootstrap import Bootstrap, Method, bootstrap
 from mixedeffects.inference.draws import Random
 from mixedeffects.inference.streams import Seed
-from mixedeffects.model.options import check_option
+from mixedeffects.model.options import check_option, is_whole
 from mixedeffects.model.values import Values
 
 
@@ -147,7 +147,7 @@ def _on_faces(face: Callable[[Any], Any], statistic: Callable[[Any], Any]) -> Ca
 
 def check_numbers(n: Any, threads: Any) -> None:
     for name, value in (("n", n), ("threads", 1 if threads is None else threads)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not is_whole(value) or value < 1:
             raise ModelError(f"{name}={value!r} is not a number of at least one.")
 
 

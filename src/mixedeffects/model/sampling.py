@@ -26,7 +26,7 @@ from mixedeffects.model.designs import (
     refuse_weights,
     whole_family,
 )
-from mixedeffects.model.options import OnCheck, check_option
+from mixedeffects.model.options import OnCheck, check_option, is_whole
 from mixedeffects.model.posterior import Posterior
 from mixedeffects.show.formats import amount
 
@@ -185,8 +185,7 @@ def _settings(chains: Any, draws: Any, tune: Any, seed: Any, prior_only: bool) -
 
 
 def _whole(name: str, value: Any, least: int, reason: str) -> int:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
+    if not is_whole(value) or value < least:
         raise ModelError(f"{name}={value!r} must be a whole number of at least {least}: {reason}.")
     return int(value)
 

@@ -9,7 +9,7 @@ import numpy as np
 from mixedeffects.errors import ModelError
 from mixedeffects.inference.streams import Seed
 from mixedeffects.inference.variance_tests import Method, variance_tests
-from mixedeffects.model.options import check_option
+from mixedeffects.model.options import check_option, is_whole
 from mixedeffects.model.values import Values
 
 # Bootstrap replicates: with 999 and the statistic itself p is a multiple of 1/1000.
@@ -98,9 +98,9 @@ def replicates(method: str, n: int | None, seed: Seed) -> int:
     if method != "bootstrap" and (n is not None or seed is not None):
         raise ModelError(f"n and seed belong to method='bootstrap', not to {method!r}.")
     n = REPLICATES if n is None else n
-    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+    if not is_whole(n) or n < 1:
         raise ModelError(f"n={n!r} is not a number of bootstrap replicates: give 999, say.")
-    whole = isinstance(seed, int | np.integer) and seed >= 0
+    whole = is_whole(seed) and seed >= 0
     if not (seed is None or whole or isinstance(seed, np.random.Generator)):
         raise ModelError(f"seed={seed!r} is not a whole number from 0, nor a numpy Generator.")
     return int(n)

@@ -11,8 +11,9 @@ from mixedeffects.effects.random import correlations as correlation_matrix
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.estimates import RandomTermEstimate
 from mixedeffects.show.formats import correlation as shown
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes, new_figure
-from mixedeffects.show.plots.style import GREY, VERMILLION, counted, dress, plain, scatter
+from mixedeffects.show.plots.style import GREY, VERMILLION, dress, plain, scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

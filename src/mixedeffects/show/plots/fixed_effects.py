@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixedeffects.errors import ModelError, suggestion
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes, rows_height
 from mixedeffects.show.plots.intervals import interval_rows, without
-from mixedeffects.show.plots.style import counted, dress, percent, row_labels, zero_line
+from mixedeffects.show.plots.style import dress, percent, row_labels, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import ModelError, suggestion
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_figure
 from mixedeffects.show.plots.style import (
     BLACK,
@@ -18,7 +19,6 @@ from mixedeffects.show.plots.style import (
     GREEN,
     GREY,
     VERMILLION,
-    counted,
     dress,
     plain,
     tilted_ticks,

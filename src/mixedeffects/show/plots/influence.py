@@ -8,8 +8,9 @@ import numpy as np
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.effects.influence import Influence
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import TALLEST, new_axes, rows_height
-from mixedeffects.show.plots.style import BLUE, VERMILLION, counted, dress, plain, row_labels, say
+from mixedeffects.show.plots.style import BLUE, VERMILLION, dress, plain, row_labels, say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

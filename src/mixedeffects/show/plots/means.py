@@ -11,10 +11,11 @@ from mixedeffects.effects.means.contrasts import Contrasts
 from mixedeffects.effects.means.linear import Labels, row_labels
 from mixedeffects.effects.means.means import MarginalMeans
 from mixedeffects.effects.means.transforms import BackTransform
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots import figures, style
 from mixedeffects.show.plots.figures import new_axes
 from mixedeffects.show.plots.intervals import interval_rows
-from mixedeffects.show.plots.style import MARKERS, PALETTE, counted, dress, percent
+from mixedeffects.show.plots.style import MARKERS, PALETTE, dress, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

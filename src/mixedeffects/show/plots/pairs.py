@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from mixedeffects.bayes.diagnostics import normal_ranks
 from mixedeffects.errors import ModelError
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes
-from mixedeffects.show.plots.style import VERMILLION, counted, dress, scatter
+from mixedeffects.show.plots.style import VERMILLION, dress, scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

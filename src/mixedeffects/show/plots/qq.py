@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.effects.normality import normal_quantiles
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes
 from mixedeffects.show.plots.residuals import ResidualCloud
-from mixedeffects.show.plots.style import FAINT, GREY, counted, dress, say, scatter
+from mixedeffects.show.plots.style import FAINT, GREY, dress, say, scatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.effects import Effect, by_place
 from mixedeffects.show.plots.figures import new_axes, new_figure, rows_height
 from mixedeffects.show.plots.intervals import interval_rows
 from mixedeffects.show.plots.style import (
     BLUE,
     PALETTE,
-    counted,
     dress,
     legend,
     plain,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes
 from mixedeffects.show.plots.smooth import smooth
-from mixedeffects.show.plots.style import VERMILLION, counted, dress, plain, scatter, zero_line
+from mixedeffects.show.plots.style import VERMILLION, dress, plain, scatter, zero_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

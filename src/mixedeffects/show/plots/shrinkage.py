@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from mixedeffects.effects.unpooled import Unpooled
 from mixedeffects.errors import ModelError
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes, new_figure
-from mixedeffects.show.plots.style import BLUE, FAINT, GREEN, GREY, counted, dress, legend
+from mixedeffects.show.plots.style import BLUE, FAINT, GREEN, GREY, dress, legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import level_text
 from mixedeffects.effects.simulated_residuals import GroupTests, SimulatedResiduals
+from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import HEIGHT, new_figure, rows_height
 from mixedeffects.show.plots.style import (
     BLUE,
     GREY,
     VERMILLION,
-    counted,
     dress,
     row_labels,
     scatter,

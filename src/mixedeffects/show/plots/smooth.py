@@ -40,7 +40,9 @@ def smooth(x: Floats, y: Floats, span: float = SPAN) -> tuple[Floats, Floats]:
     distinct = np.unique(x)
     if len(distinct) < FEWEST:
         return np.empty(0), np.empty(0)
-    places = distinct if len(distinct) <= PLACES else np.linspace(x.min(), x.max(), PLACES)
+    # places where there are points: in a gap local lines would swing
+    chosen = np.linspace(0, len(distinct) - 1, min(len(distinct), PLACES)).round().astype(int)
+    places = distinct[chosen]
     at, means, counts = binned(x, y)
     return places, np.array([_local(place, at, means, counts, span) for place in places])
 

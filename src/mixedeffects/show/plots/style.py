@@ -220,11 +220,6 @@ def say(ax: Axes, text: str) -> None:
     ax.text(0.5, 0.5, message, fontsize="medium", color=GREY, gid="message", **place)
 
 
-def counted(count: int, noun: str, many: str | None = None) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
-
-
 def percent(level: float) -> str:
     """A level as text."""
     return f"{100.0 * level:g}%"
