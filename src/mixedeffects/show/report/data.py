@@ -40,7 +40,7 @@ def _response(design: Design) -> str:
         return share if not design.categories else f"{share}, success: {design.categories[-1]}"
     if design.categories:
         counts = np.bincount(design.y.astype(np.intp), minlength=len(design.categories))
-        return ", ".join(f"{c} {n:,}" for c, n in zip(design.categories, counts, strict=True))
+        return ", ".join(f"{c} ({n:,})" for c, n in zip(design.categories, counts, strict=True))
     return _spread(design.y)
 
 

@@ -44,6 +44,7 @@ _NUMBERS = {
     "ess_tail": "ESS tail",
 }
 _PROBABILITIES = ("p_value", "p_naive")
+_SQUARES = ("sum_sq", "mean_sq")
 _LIKELIHOODS = ("loglik", "objective", "aic", "aicc", "bic", "elpd", "looic", "elpd_diff")
 
 
@@ -86,6 +87,8 @@ def _number_column(name: str, values: Sequence[Any], decimals: int | None) -> li
     floats = list(map(_float, values))
     if name in _PROBABILITIES:
         return list(map(formats.p_value, floats))
+    if name in _SQUARES:
+        return formats.sizes(floats)
     if name in _ESTIMATES:
         return formats.column(floats, decimals)
     if name in _LIKELIHOODS:
