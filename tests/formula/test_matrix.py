@@ -322,3 +322,26 @@ def test_random_formulas_are_coded_as_by_formulaic(seed, data):
     design = build_design(f"y ~ {terms} + (1 | g)", data)
     assert design.x_names == tuple(theirs.columns)
     np.testing.assert_allclose(design.X, theirs.to_numpy(float), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("terms", "effects", "covered"),
+    [
+        ("x + f", "f", True),
+        ("x*f", "x*f", True),
+        ("x*f + C(h, contr.sum)", "C(h, contr.sum) + x", True),
+        ("x*f", "0 + f", False),
+        ("x*f", "x:f", False),
+        ("0 + f", "f", False),
+        ("x", "x + f", False),
+    ],
+)
+def test_random_effects_among_the_fixed_ones(terms, effects, covered, data):
+    design = build_design(f"y ~ {terms} + ({effects} | g)", data)
+    random = design.random[0]
+    theirs = formulaic.Formula(effects).get_model_matrix(data, output="pandas")
+    assert design.spec.fixed.covers(design.spec.parsed.random[0].formula) == covered
+    assert random.names == tuple(theirs.columns)
+    np.testing.assert_allclose(random.values, theirs.to_numpy(float), rtol=1e-12)
+    again = design.spec.apply(data.iloc[::-1]).random[0].values
+    np.testing.assert_allclose(again, random.values[::-1], rtol=1e-12)

@@ -8,6 +8,61 @@ import numpy as np
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+# Loops over rows whose length k the compiler unrolls where a call gives it as a number.
+
+cdef inline void gather_rows(int k, int64_t n, const int32_t* codes, const double* values,
+                             const double* levels, double* out) noexcept nogil:
+    cdef int64_t i
+    cdef int a
+    cdef double total
+    cdef const double* own
+    for i in range(n):
+        own = &levels[<int64_t> codes[i] * k]
+        total = 0.0
+        for a in range(k):
+            total += values[i * k + a] * own[a]
+        out[i] += total
+
+
+cdef inline void step_rows(int k, int64_t n, const int32_t* codes, const double* values,
+                           const double* weights, const double* first, const double* shift,
+                           const int64_t* squares, const int64_t* offsets, double* diagonal,
+                           double* score, double* border) noexcept nogil:
+    cdef int64_t i, at
+    cdef int a, b
+    cdef double w, r, end, z
+    cdef const double* own
+    cdef double* square
+    for i in range(n):
+        at, square = offsets[codes[i]], &diagonal[squares[codes[i]]]
+        own, w, r = &values[i * k], weights[i], first[i]
+        end = r + w * shift[i]
+        for a in range(k):
+            z = own[a]
+            score[at + a] += z * r
+            border[at + a] += z * end
+            z *= w
+            for b in range(k):
+                square[a * k + b] += z * own[b]
+
+
+cdef inline void form_rows(int k, int64_t n, const int32_t* codes, const double* values,
+                           const double* blocks, double* out) noexcept nogil:
+    cdef int64_t i
+    cdef int a, b
+    cdef double total, part
+    cdef const double* own
+    cdef const double* block
+    for i in range(n):
+        own, block = &values[i * k], &blocks[<int64_t> codes[i] * k * k]
+        total = 0.0
+        for a in range(k):
+            part = 0.0
+            for b in range(k):
+                part += block[a * k + b] * own[b]
+            total += own[a] * part
+        out[i] = total
+
 
 def add_levels(const int32_t[::1] codes, const double[:, ::1] left, const double[:, ::1] right,
                const double[::1] weights, const int64_t[::1] starts, int64_t stride,
@@ -70,17 +125,17 @@ def add_pairs(const int64_t[::1] starts, const uint8_t[::1] flipped, const doubl
 def gather(const int32_t[::1] codes, const double[:, ::1] values, const double[:, ::1] levels,
            double[::1] out):
     """out[i] += values[i]·levels[code] for each row."""
-    cdef int64_t n = codes.shape[0], i
-    cdef int k = values.shape[1], a
-    cdef double total
+    cdef int64_t n = codes.shape[0]
+    cdef int k = values.shape[1]
     if n == 0 or k == 0:
         return
     with nogil:
-        for i in range(n):
-            total = 0.0
-            for a in range(k):
-                total += values[i, a] * levels[codes[i], a]
-            out[i] += total
+        if k == 1:
+            gather_rows(1, n, &codes[0], &values[0, 0], &levels[0, 0], &out[0])
+        elif k == 2:
+            gather_rows(2, n, &codes[0], &values[0, 0], &levels[0, 0], &out[0])
+        else:
+            gather_rows(k, n, &codes[0], &values[0, 0], &levels[0, 0], &out[0])
 
 
 def add_step(const int32_t[::1] codes, const double[:, ::1] values, const double[::1] weights,
@@ -91,50 +146,35 @@ def add_step(const int32_t[::1] codes, const double[:, ::1] values, const double
 
     z (k,) is its values, w its weight, r its first derivative.
     """
-    cdef int64_t n = codes.shape[0], i, at, square
-    cdef int k = values.shape[1], a, b
-    cdef double w, r, end, z
+    cdef int64_t n = codes.shape[0]
+    cdef int k = values.shape[1]
     if n == 0 or k == 0:
         return
     with nogil:
         if k == 1:
-            for i in range(n):
-                at, square = offsets[codes[i]], squares[codes[i]]
-                z, w, r = values[i, 0], weights[i], first[i]
-                diagonal[square] += w * z * z
-                score[at] += z * r
-                border[at] += z * (r + w * shift[i])
+            step_rows(1, n, &codes[0], &values[0, 0], &weights[0], &first[0], &shift[0],
+                      &squares[0], &offsets[0], &diagonal[0], &score[0], &border[0])
+        elif k == 2:
+            step_rows(2, n, &codes[0], &values[0, 0], &weights[0], &first[0], &shift[0],
+                      &squares[0], &offsets[0], &diagonal[0], &score[0], &border[0])
         else:
-            for i in range(n):
-                at, square = offsets[codes[i]], squares[codes[i]]
-                w, r = weights[i], first[i]
-                end = r + w * shift[i]
-                for a in range(k):
-                    z = values[i, a]
-                    score[at + a] += z * r
-                    border[at + a] += z * end
-                    z *= w
-                    for b in range(k):
-                        diagonal[square + a * k + b] += z * values[i, b]
+            step_rows(k, n, &codes[0], &values[0, 0], &weights[0], &first[0], &shift[0],
+                      &squares[0], &offsets[0], &diagonal[0], &score[0], &border[0])
 
 
 def forms(const int32_t[::1] codes, const double[:, ::1] values, const double[:, :, ::1] blocks):
     """z'Bz (n,) of each row's values z (k,) and its level's B (k, k)."""
-    cdef int64_t n = codes.shape[0], i
-    cdef int k = values.shape[1], a, b
-    result = np.empty(n)
+    cdef int64_t n = codes.shape[0]
+    cdef int k = values.shape[1]
+    result = np.zeros(n)
     cdef double[::1] out = result
-    cdef double total, part
-    if k == 0:
-        result[:] = 0.0
+    if n == 0 or k == 0:
         return result
     with nogil:
-        for i in range(n):
-            total = 0.0
-            for a in range(k):
-                part = 0.0
-                for b in range(k):
-                    part += blocks[codes[i], a, b] * values[i, b]
-                total += values[i, a] * part
-            out[i] = total
+        if k == 1:
+            form_rows(1, n, &codes[0], &values[0, 0], &blocks[0, 0, 0], &out[0])
+        elif k == 2:
+            form_rows(2, n, &codes[0], &values[0, 0], &blocks[0, 0, 0], &out[0])
+        else:
+            form_rows(k, n, &codes[0], &values[0, 0], &blocks[0, 0, 0], &out[0])
     return result

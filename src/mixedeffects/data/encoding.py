@@ -44,6 +44,8 @@ def encode(name: str, values: Any) -> Column:
         return _from_array(name, values.to_numpy())
     if hasattr(dtype, "categories") and hasattr(dtype, "ordered"):
         return _from_pandas_category(name, values)
+    if str(dtype) == "str":
+        return _sorted_levels(name, *_pandas_codes(values))
     import narwhals as nw
 
     return _from_series(name, nw.from_native(values, series_only=True))
@@ -303,9 +305,13 @@ def _from_text_series(name: str, series: nw.Series[Any]) -> Column:
     if series.implementation.is_pyarrow():
         codes, levels = _arrow_codes(series.to_native().dictionary_encode())
     else:
-        codes, found = series.to_native().factorize()
-        levels = np.asarray(found, dtype=object)
+        codes, levels = _pandas_codes(series.to_native())
     return _sorted_levels(name, codes, levels)
+
+
+def _pandas_codes(values: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    codes, found = values.factorize()
+    return codes, np.asarray(found, dtype=object)
 
 
 def _sorted_levels(name: str, codes: NDArray[Any], levels: NDArray[Any]) -> Column:

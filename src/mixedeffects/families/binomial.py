@@ -52,6 +52,8 @@ def trials_response(
     column.require(
         y, lambda v: v <= trials, "That is more than its trials; check the numbers of trials."
     )
+    if (trials == 1.0).all():
+        return Response(y, trials, {"log_choose": np.zeros_like(y)})
     choose = gammaln(trials + 1.0) - gammaln(y + 1.0) - gammaln(trials - y + 1.0)
     return Response(y, trials, {"log_choose": choose})
 

@@ -22,6 +22,9 @@ Weights = dict[tuple[int, int], Floats]
 # The mode is found when a Newton step, per effect in units of its conditional deviation, is below
 # this; the step is still made, and squares it. Differences of the gradient need the finer one.
 ROUGH, FINE = 1e-4, 1e-5
+# For rough ones it is enough that its square is below this share of the first step: a foreseen
+# mode errs by the square of the parameters' step, and a thousandth of that does not matter.
+SHARE = 1e-3
 # Newton steps to the mode, and halvings of one.
 STEPS, HALVINGS = 100, 30
 
@@ -62,7 +65,7 @@ class ModeSearch:
         self.u = np.zeros(int(problem.plan.offset[-1])) if u is None else u.copy()
         self.accuracy = ROUGH
         self._last: Last | None = None
-        self.fine = False
+        self.fine = self._near = False
         self._held: Mode | None = None
         self._weights: Weights = {}
 
@@ -76,10 +79,12 @@ class ModeSearch:
 
     def find(self, roots: list[Floats], beta: Floats) -> Mode | None:
         """û by Newton with step halving, with third derivatives; None where it is not found."""
-        fine, fixed = self.accuracy == FINE, self.fixed(beta)
-        here = self._at(self._foreseen(roots, beta), fixed, roots, 3 if fine else 2)
+        fixed, order = self.fixed(beta), 3 if self._near else 2
+        here = self._at(self._foreseen(roots, beta), fixed, roots, order)
         if not np.isfinite(here.penalized):
-            here = self._at(np.zeros_like(self.u), fixed, roots, 3 if fine else 2)
+            self._last = None
+            here = self._at(np.zeros_like(self.u), fixed, roots, order)
+        limit = self.accuracy**2
         for number in range(STEPS):
             weights = self.factored(roots, here)
             if weights is None:
@@ -88,22 +93,20 @@ class ModeSearch:
                 if not self._factorize(roots, here, weights):
                     return None
             step = self.rows.factor.u - here.u
-            bound, limit = float(step @ step), self.accuracy**2 * len(step)
-            length = self._length(step, here, roots) if bound < limit else np.inf
-            self.fine = length < FINE**2 * len(step)
-            if fine and number == 0 and length < FINE**4 * len(step):
+            bound = float(step @ step) / len(step)
+            length = self._length(step, here, roots) if number == 0 or bound < limit else np.inf
+            if number == 0:
+                limit = self._limit(length)
+                self._near = length < limit
+            self.fine, last = length < FINE**2, length < limit
+            if number == 0 and self.accuracy == FINE and order == 3 and length < FINE**4:
                 return here  # as near as a step from FINE would bring it
-            last = length < limit
             if self.problem.bounded:
                 step = self._inside(here, step, weights, roots)
             there = self._towards(here, step, fixed, roots, 3 if last else 2)
             if there is None:
                 self.fine = False
-                return (
-                    self._at(here.u, fixed, roots, 3)
-                    if bound < (10 * ROUGH) ** 2 * len(step)
-                    else None
-                )
+                return self._at(here.u, fixed, roots, 3) if bound < (10 * ROUGH) ** 2 else None
             if last:
                 return there
             here = there
@@ -137,9 +140,14 @@ class ModeSearch:
         return foreseen
 
     def _length(self, step: Floats, here: Mode, roots: list[Floats]) -> float:
-        """Square of a Newton step in conditional standard deviations."""
+        """Mean square of a Newton step in conditional standard deviations."""
         slope = self.rows.scale(self.rows.score[:, None], roots)[:, 0] - here.u
-        return float(step @ slope)
+        return abs(float(step @ slope)) / len(step)
+
+    def _limit(self, first: float) -> float:
+        """The length of a last step, after a first one."""
+        limit = self.accuracy**2
+        return limit if self.accuracy == FINE else max(limit, SHARE * float(np.sqrt(first)))
 
     def _inside(
         self, here: Mode, step: Floats, weights: dict[tuple[int, int], Floats], roots: list[Floats]

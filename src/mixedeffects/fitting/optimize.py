@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 
 Floats = NDArray[np.float64]
 Status = Literal["converged", "no_progress", "limit"]
@@ -16,6 +17,9 @@ Status = Literal["converged", "no_progress", "limit"]
 NEAR = 0.1
 # A step along negative curvature multiplies the distance from a saddle by 1 + 1/AWAY.
 AWAY = 0.25
+
+# Of a Cholesky factor's diagonal the least over the largest from which eigenvalues are not asked.
+EVEN = 1e-3
 
 # What an optimum must be below a known one to be looked for (objective: −2 log-likelihood).
 WORTH = 1e-5
@@ -191,6 +195,9 @@ def newton_step(gradient: Floats, hessian: Floats, radius: float) -> tuple[Float
     """
     if len(gradient) == 0:
         return np.zeros(0), 0.0
+    factor, step, failed = dposv(hessian, gradient)
+    if not failed and step @ step <= radius * radius and _even(factor.diagonal()):
+        return -step, 0.5 * float(gradient @ step)
     values, vectors = np.linalg.eigh(hessian)
     values = np.where(values < 0.0, -AWAY * values, values)
     values = np.maximum(values, 1e-10 * values.max() + 1e-300)
@@ -201,6 +208,11 @@ def newton_step(gradient: Floats, hessian: Floats, radius: float) -> tuple[Float
         shifted = values + _shift(along, values, radius)
         step = along / shifted
     return -(vectors @ step), float(along @ step - 0.5 * (step * values) @ step)
+
+
+def _even(diagonal: Floats) -> bool:
+    """Whether the diagonal of a Cholesky factor shows no direction next to without curvature."""
+    return bool(diagonal.min() > EVEN * diagonal.max())
 
 
 def _shift(along: Floats, values: Floats, radius: float) -> float:

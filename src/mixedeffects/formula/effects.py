@@ -161,7 +161,7 @@ def _build(
         effects = spec.evaluate(values)
     else:
         if term.effects not in matrices:
-            matrices[term.effects] = build_matrix(term.formula, values)
+            matrices[term.effects] = _matrix(term, matrices, values)
         effects, spec = matrices[term.effects]
     if term.argument is not None:
         matrix = known_matrix(term.argument, known, grouping.name, grouping.levels)
@@ -177,6 +177,15 @@ def _build(
         positions,
     )
     return design, RandomSpec(term.label, spec, grouping)
+
+
+def _matrix(
+    term: RandomTerm, matrices: Mapping[str, tuple[Array, MatrixSpec]], values: Values
+) -> tuple[Array, MatrixSpec]:
+    for whole, spec in matrices.values():
+        if spec.covers(term.formula):
+            return spec.part(whole, term.formula)
+    return build_matrix(term.formula, values)
 
 
 def _group(term: RandomTerm, values: Values) -> tuple[NDArray[np.int32], Grouping]:

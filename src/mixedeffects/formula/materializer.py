@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from formulaic import ModelMatrix, ModelSpec, SimpleFormula
 from formulaic.materializers import PandasMaterializer
 from formulaic.transforms.contrasts import ContrastsState, TreatmentContrasts
 from formulaic.utils.cast import as_columns
@@ -39,6 +40,15 @@ class ColumnsMaterializer(PandasMaterializer):  # type: ignore[misc]
     @property
     def nrows(self) -> int:
         return self.data.columns.n_rows
+
+    def matrix(self, spec: SimpleFormula | ModelSpec) -> ModelMatrix:
+        """What `get_model_matrix` makes of one formula, without its way through several."""
+        if isinstance(spec, SimpleFormula):
+            spec = ModelSpec(spec, output="numpy", na_action="ignore")
+        for term in spec.formula:
+            for factor in term.factors:
+                self._evaluate_factor(factor, spec, set())
+        return self._build_model_matrix(spec, [])
 
     def _lookup(self, name: str) -> tuple[Any, set[Any]]:
         return self.data.column(name), set()

@@ -46,6 +46,22 @@ class MatrixSpec:
     term_of: tuple[int, ...]
     columns: tuple[str, ...]
 
+    def covers(self, formula: SimpleFormula) -> bool:
+        """Whether the columns of a formula are among these.
+
+        They are if its terms are and it has all their margins, so that none stands for one.
+        """
+        own = {_factors(row.term) for row in self.model.structure}
+        terms = {_factors(term) for term in formula}
+        return terms <= own and all(term - {name} in terms for term in terms for name in term)
+
+    def part(self, matrix: Array, formula: SimpleFormula) -> tuple[Array, MatrixSpec]:
+        """The columns (n, k) of a formula that this covers, and the way to make them again."""
+        model = self.model.subset(formula)
+        place = {name: j for j, name in enumerate(self.names)}
+        spec = _spec_of(model)
+        return matrix.take([place[name] for name in spec.names], axis=1), spec
+
     def evaluate(self, values: Values) -> Array:
         """The matrix (n, k) on other rows, C-contiguous.
 
@@ -95,16 +111,23 @@ def build_matrix(
     """
     made = _materialize(formula, values)
     matrix: Array = made.__wrapped__
-    model = made.model_spec
-    spec = MatrixSpec(
+    spec = _spec_of(made.model_spec)
+    _check_finite(matrix, spec.names, spec.columns, values, what)
+    return matrix, spec
+
+
+def _spec_of(model: ModelSpec) -> MatrixSpec:
+    return MatrixSpec(
         model,
         tuple(":".join(f.expr for f in row.term.factors) for row in model.structure),
         tuple(model.column_names),
         _term_of(model),
-        formula_columns([formula]),
+        formula_columns([model.formula]),
     )
-    _check_finite(matrix, spec.names, spec.columns, values, what)
-    return matrix, spec
+
+
+def _factors(term: Term) -> frozenset[str]:
+    return frozenset(f.expr for f in term.factors) if term.degree else frozenset()
 
 
 def _term_of(model: ModelSpec) -> tuple[int, ...]:
@@ -118,9 +141,7 @@ def _materialize(spec: SimpleFormula | ModelSpec, values: Values) -> Any:
 
     try:
         with np.errstate(all="ignore"):
-            return ColumnsMaterializer(values).get_model_matrix(
-                spec, output="numpy", na_action="ignore"
-            )
+            return ColumnsMaterializer(values).matrix(spec)
     except FactorEvaluationError as error:
         if isinstance(error.__cause__, MixedEffectsError):
             raise error.__cause__ from None
