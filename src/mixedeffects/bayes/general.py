@@ -13,11 +13,11 @@ from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.joint import JointDensity, Target
 from mixedeffects.bayes.nuts import Chains, Progress, run_nuts
 from mixedeffects.bayes.prior_model import PriorModel
+from mixedeffects.bayes.sampled import random_terms
 from mixedeffects.bayes.standard_prior import StandardPrior
 from mixedeffects.bayes.whitening import WhitenedDensity, Whitening, whiten
 from mixedeffects.families import AbstractFamily
 from mixedeffects.fitting.general import GeneralProblem
-from mixedeffects.fitting.general_estimates import designs_of
 from mixedeffects.fitting.general_fit import general_problem_of
 from mixedeffects.formula.design import Design
 
@@ -149,9 +149,8 @@ def user_draws(white: Whitening, x: Floats) -> tuple[Floats, list[Floats], list[
 
 def way_of(design: Design, problem: GeneralProblem, white: Whitening) -> str:
     """How the draws were made, in a sentence."""
-    designs = [own for _, own in designs_of(design, problem.family) if own is not None]
-    groups = [random.group for own in designs for random in own.random]
-    names = {t.grouping: group for t, group in zip(problem.terms, groups, strict=True)}
+    designs = random_terms(design, problem.family)
+    names = {t.grouping: own.group for t, own in zip(problem.terms, designs, strict=True)}
     shares = ", ".join(f"{names[f]} {share:.0%}" for f, share in enumerate(white.centring))
     return (
         f"NUTS over {len(white.psi):,} parameters and {len(white.along):,} random effects, "

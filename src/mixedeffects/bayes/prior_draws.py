@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mixedeffects.bayes.draws import Draws, Settings
 from mixedeffects.bayes.prior_model import PriorModel
+from mixedeffects.bayes.sampled import random_terms
 from mixedeffects.errors import ModelError
 from mixedeffects.families import AbstractFamily
 from mixedeffects.formula.design import Design
-from mixedeffects.formula.effects import RandomDesign
 
 Floats = NDArray[np.float64]
 
@@ -76,14 +76,6 @@ def draw_prior(
         stats={},
         way="independent draws from the prior",
     )
-
-
-def random_terms(design: Design, family: AbstractFamily) -> tuple[RandomDesign, ...]:
-    """Those of all linear predictors, in their order."""
-    owners = [
-        design if name == "conditional" else design.others.get(name) for name in family.predictors()
-    ]
-    return tuple(t for own in owners if own is not None for t in own.random)
 
 
 def _root(relationship: Floats | None) -> Floats | None:

@@ -18,7 +18,7 @@ from mixedeffects.bayes.coordinates import AbstractTermCoordinates, term_coordin
 from mixedeffects.bayes.improper import check_posterior
 from mixedeffects.bayes.independent import Independent, PositiveIndependent
 from mixedeffects.bayes.prior_addresses import Assigned, assign
-from mixedeffects.bayes.prior_parameters import ModelParts, is_correlated, parameters_of
+from mixedeffects.bayes.prior_parameters import ModelParts, has_free_correlations, parameters_of
 from mixedeffects.bayes.priors import LKJ, AbstractPrior
 from mixedeffects.bayes.shared_priors import (
     ExtrasPrior,
@@ -174,7 +174,7 @@ def _coordinates(
 ) -> tuple[AbstractTermCoordinates, tuple[str, ...]]:
     """Those of the next term among the priors left, and the names of its deviations."""
     own = [next(left) for _ in range(covariance.n_deviations or covariance.n_columns)]
-    correlation = next(left).prior if is_correlated(covariance) else LKJ(1)
+    correlation = next(left).prior if has_free_correlations(covariance) else LKJ(1)
     assert isinstance(correlation, LKJ)
     deviations = PositiveIndependent([a.prior for a in own])
     names = tuple(a.parameter.name for a in own)

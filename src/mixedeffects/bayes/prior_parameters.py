@@ -16,6 +16,7 @@ from mixedeffects.bayes.prior_defaults import (
     size_of,
 )
 from mixedeffects.bayes.priors import LKJ
+from mixedeffects.bayes.quantities import prefix_of
 from mixedeffects.bayes.shared_priors import Coordinate, coordinates_of
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.families import AbstractFamily, Response
@@ -92,7 +93,7 @@ def _unambiguous(found: Sequence[tuple[str, PriorParameter]]) -> list[PriorParam
 def _of_predictor(
     model: ModelParts, predictor: PredictorColumns
 ) -> list[tuple[str, PriorParameter]]:
-    own, prefix = predictor.name, _prefix(predictor.name)
+    own, prefix = predictor.name, prefix_of(predictor.name)
     size = size_of(own, model.design_of(own), model.family, model.response)
     defaults = coefficient_defaults(predictor, size)
     found = []
@@ -106,7 +107,7 @@ def _of_predictor(
 def _of_term(
     model: ModelParts, name: str, random: RandomDesign, covariance: AbstractCovariance
 ) -> list[tuple[str, PriorParameter]]:
-    prefix, group = _prefix(name), random.group
+    prefix, group = prefix_of(name), random.group
     size = size_of(name, model.design_of(name), model.family, model.response)
     defaults = deviation_defaults(random, covariance, size)
     shared = len(defaults) < len(random.names)
@@ -117,17 +118,17 @@ def _of_term(
         classes = (f"{prefix}sd({group})", f"{prefix}sd")
         full = f"{prefix}sd({column} in {random.label})"
         found.append((full, PriorParameter(address, (), classes, "positive", default)))
-    if is_correlated(covariance):
+    if has_free_correlations(covariance):
         found.append(_correlation(model, name, random))
     return found
 
 
 def _correlation(model: ModelParts, name: str, random: RandomDesign) -> tuple[str, PriorParameter]:
     """By its group where it is the only one of it, else by its term."""
-    prefix = _prefix(name)
+    prefix = prefix_of(name)
     by_label = f"{prefix}cor({random.label})"
     by_group, wide = f"{prefix}cor({random.group})", f"{prefix}cor"
-    groups = [r.group for n, r, c in model.terms if n == name and is_correlated(c)]
+    groups = [r.group for n, r, c in model.terms if n == name and has_free_correlations(c)]
     if groups.count(random.group) > 1:
         own = PriorParameter(by_label, (), (by_group, wide), "correlation", LKJ(1))
     else:
@@ -135,7 +136,7 @@ def _correlation(model: ModelParts, name: str, random: RandomDesign) -> tuple[st
     return by_label, own
 
 
-def is_correlated(covariance: AbstractCovariance) -> bool:
+def has_free_correlations(covariance: AbstractCovariance) -> bool:
     """Whether correlations are among its parameters."""
     deviations = covariance.n_deviations or covariance.n_columns
     return covariance.n_parameters > deviations
@@ -154,7 +155,3 @@ def _of_extras(model: ModelParts) -> list[tuple[str, PriorParameter]]:
         parameter = PriorParameter(name, (), classes, values, extra_default(raw))
         found.append((f"{component}: {name}", parameter))
     return found
-
-
-def _prefix(component: str) -> str:
-    return "" if component == CONDITIONAL else f"{component}: "

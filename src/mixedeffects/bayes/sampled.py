@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mixedeffects.algebra.standardize import fixed_basis
 from mixedeffects.bayes.draws import Draws, Settings
+from mixedeffects.bayes.shared_priors import dispersion_power
 from mixedeffects.families import AbstractFamily, Response
-from mixedeffects.fitting.general_estimates import designs_of
+from mixedeffects.fitting.general_estimates import designs_of, extra_names
 from mixedeffects.formula.design import Design
 from mixedeffects.formula.effects import RandomDesign
 
@@ -97,7 +98,7 @@ class Sampled:
             return beta
         assert self.draws.sigma is not None
         place = self.parts[constant[0]].place.start
-        delta = np.log(self.draws.sigma) / np.log(float(self.family.sigma(1.0)))
+        delta = np.log(self.draws.sigma) / dispersion_power(self.family)
         return np.insert(beta, place, delta, axis=2)
 
     @cached_property
@@ -108,8 +109,6 @@ class Sampled:
     @cached_property
     def extra_names(self) -> tuple[str, ...]:
         """Of the family's extra parameters, thresholds by the categories that they part."""
-        from mixedeffects.fitting.general_estimates import extra_names
-
         names = self.family.extras(self.response).names
         return extra_names(names, self.design.categories, self.family) if names else ()
 
@@ -148,6 +147,11 @@ class Sampled:
 def is_linear(design: Design, family: AbstractFamily) -> bool:
     """Whether it is a linear model with one residual variance."""
     return family.name == "gaussian" and family.link == "identity" and not design.others
+
+
+def random_terms(design: Design, family: AbstractFamily) -> list[RandomDesign]:
+    """Those of all linear predictors, in the family's order."""
+    return [t for _, own in designs_of(design, family) if own is not None for t in own.random]
 
 
 def predictor_parts(design: Design, family: AbstractFamily) -> tuple[Part, ...]:

@@ -28,7 +28,7 @@ __all__ = ["summarize_general"]
 
 Floats = NDArray[np.float64]
 
-_SPOKEN = {"dispersion": "dispersion", "zero_inflation": "zero inflation"}
+SPOKEN = {"dispersion": "dispersion", "zero_inflation": "zero inflation"}
 
 
 def summarize_general(
@@ -77,7 +77,7 @@ def _facts(fit: GeneralFit) -> Iterator[tuple[str, str]]:
     design, estimates = fit.design, fit.estimates
     yield "Family", fit.family.describe()
     for name in fit.family.predictors()[1:]:
-        yield _SPOKEN[name].capitalize(), _predictor(fit, name)
+        yield SPOKEN[name].capitalize(), _predictor(fit, name)
     yield from rows_and_groups(design, estimates)
     if design.trials is not None and (design.trials != 1).any():
         yield "Trials", f"{span(design.trials)} a row, {design.trials.sum():,.0f} in all"
@@ -86,7 +86,7 @@ def _facts(fit: GeneralFit) -> Iterator[tuple[str, str]]:
         yield "Weights", f"{span(design.weights)}; they multiply the rows' log-likelihoods"
     for name, own in (("conditional", design), *design.others.items()):
         if own.offset is not None:
-            of = "" if name == "conditional" else f" of the {_SPOKEN[name]}"
+            of = "" if name == "conditional" else f" of the {SPOKEN[name]}"
             yield f"Offset{of}", span(own.offset)
 
 
@@ -116,7 +116,7 @@ def _tables(
         terms = [t for t in fit.estimates.terms if t.component == name]
         residual_sd = fit.residual_sd if name == "conditional" else None
         if own is not None and (terms or residual_sd is not None):
-            of = "" if name == "conditional" else f" of the {_SPOKEN[name]}"
+            of = "" if name == "conditional" else f" of the {SPOKEN[name]}"
             yield random_table(f"Random effects{of}", own.random, terms, residual_sd)
     for component in fit.estimates.components:
         if len(component.beta) and not _is_constant_dispersion(component):

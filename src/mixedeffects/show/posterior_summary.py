@@ -11,7 +11,7 @@ from mixedeffects.bayes.tables import coefficient_columns, covariance_columns
 from mixedeffects.fitting.checks import Check
 from mixedeffects.formula.design import Design
 from mixedeffects.show import formats
-from mixedeffects.show.general_summary import one_sided
+from mixedeffects.show.general_summary import SPOKEN, one_sided
 from mixedeffects.show.summary import Summary, span
 from mixedeffects.show.tables import Table
 
@@ -19,7 +19,6 @@ __all__ = ["summarize_posterior"]
 
 # What a reader takes in; the whole is in post.fixef() and post.varcorr().
 _MOST = 40
-_SPOKEN = {"dispersion": "dispersion", "zero_inflation": "zero inflation"}
 
 
 def summarize_posterior(sampled: Sampled, checks: Sequence[Check], level: float = 0.95) -> Summary:
@@ -57,7 +56,7 @@ def _facts(sampled: Sampled) -> Iterator[tuple[str, str]]:
     if not sampled.is_linear:
         yield "Family", family.describe()
     for name, own in design.others.items():
-        yield _SPOKEN[name].capitalize(), one_sided(own)
+        yield SPOKEN[name].capitalize(), one_sided(own)
     rows = f"{len(design.y):,}"
     yield "Rows", rows if len(design.y) == design.n_rows else f"{rows} of {design.n_rows:,}"
     groups = {t.design.group: len(t.design.levels) for t in sampled.terms}
@@ -116,7 +115,7 @@ _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high", "r_hat", "ess_bulk
 
 
 def _of_components(components: Sequence[str]) -> list[str]:
-    return ["" if c == "conditional" else f" ({_SPOKEN.get(c, c)})" for c in components]
+    return ["" if c == "conditional" else f" ({SPOKEN.get(c, c)})" for c in components]
 
 
 def _table(
