@@ -224,6 +224,7 @@ def test_strict(run, monkeypatch):
         (["fit", "Reaction ~ __import__('os')", "sleepstudy"], "__import__"),
         (["fit", "Reaction ~ Days", "sleepstudy"], "random term"),
         (["fit", "Reactoin ~ Days + (1 | Subject)", "sleepstudy"], "Did you mean 'Reaction'?"),
+        (["fit", "Reaction ~ My Days + (1 | Subject)", "sleepstudy"], "in backticks: `My Days`"),
         (["fit", SLOPES, "sleepstud"], "There is no file 'sleepstud'"),
         (["fit", SLOPES, "."], "ending"),
         (["fit", "sleepstudy", SLOPES], "formula"),

@@ -69,21 +69,24 @@ class ColumnNotFoundError(DataError):
         The name asked for.
     available : tuple of str
         The names that the data have.
+    hint : str
+        Another way out than to give the column.
     """
 
-    def __init__(self, column: str, available: Iterable[str]) -> None:
+    def __init__(self, column: str, available: Iterable[str], hint: str = "") -> None:
         self.column = column
         self.available = tuple(available)
+        self.hint = hint
         shown = ", ".join(self.available[:_LISTED])
         rest = len(self.available) - _LISTED
         more = f" and {rest} more" if rest > 0 else ""
         super().__init__(
             f"Column {column!r} is not in the data.{suggestion(column, self.available)}"
-            f" The data have: {shown}{more}."
+            f" The data have: {shown}{more}.{hint and ' '}{hint}"
         )
 
-    def __reduce__(self) -> tuple[type[ColumnNotFoundError], tuple[str, tuple[str, ...]]]:
-        return type(self), (self.column, self.available)
+    def __reduce__(self) -> tuple[type[ColumnNotFoundError], tuple[str, tuple[str, ...], str]]:
+        return type(self), (self.column, self.available, self.hint)
 
 
 class MissingValueError(DataError):

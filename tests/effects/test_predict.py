@@ -269,8 +269,10 @@ def test_missing_columns_are_named(setting):
     fit, _ = setting
     with pytest.raises(ColumnNotFoundError, match="'x' is not in the data"):
         fit.predict(new_rows().drop(columns="x"))
-    with pytest.raises(ColumnNotFoundError, match="'h' is not in the data"):
-        fit.predict(new_rows().drop(columns="h"))
+    without = new_rows().drop(columns="h")
+    with pytest.raises(ColumnNotFoundError, match="'h' is not in the data.*random='population'"):
+        fit.predict(without)
+    assert fit.predict(without, random="population").shape == (40,)
 
 
 def test_prediction_at_zero_of_an_unseen_pair():

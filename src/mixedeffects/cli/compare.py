@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,10 +49,25 @@ def compare(
         else:
             models = [fitted(formula, data, family=build(family)) for formula in fits]
         table = model.compare(*models, refit=refit)
-        shown = table.dropna(axis=1, how="all")
-        print(shown.to_string(index=False, float_format="{:.6g}".format, na_rep=""))
+        print(_shown(table))
         if out is not None:
             write_table(out, table)
         return DONE
 
     return work
+
+
+def _shown(table: Any) -> str:
+    """Formulas and reasons, which are long, around a table that fits a terminal."""
+    of_model = [f"Model {model}" for model in table["model"]]
+    formulas = [f"{m}: {text}" for m, text in zip(of_model, table["formula"], strict=True)]
+    references = [
+        f"{m}'s test: {text}"
+        for m, text in zip(of_model, table["reference"], strict=True)
+        if isinstance(text, str)
+    ]
+    digits = dict.fromkeys(("loglik", "aic", "aicc", "bic", "statistic"), "{:.2f}".format)
+    digits |= dict.fromkeys(("df", "p_value", "p_naive", "simulation_error"), "{:.3g}".format)
+    numbers = table.drop(columns=["formula", "reference", "objective"]).dropna(axis=1, how="all")
+    shown = numbers.to_string(index=False, formatters=digits, na_rep="")
+    return "\n".join([*formulas, "", shown, *(["", *references] if references else [])])

@@ -12,6 +12,17 @@ from mixedeffects.cli.program import DONE, Work, app
 from mixedeffects.cli.saved import load_fit
 from mixedeffects.errors import MixedEffectsError, suggestion
 
+# What other packages call them.
+_ELSEWHERE = {
+    "caterpillar": "random_effects",
+    "ranef": "random_effects",
+    "forest": "fixed_effects",
+    "fixef": "fixed_effects",
+    "coefficients": "fixed_effects",
+    "emmeans": "means",
+    "effects": "predictions",
+}
+
 _EXAMPLES = """\b
 Examples:
   mixedeffects plot sleep.fit --out panel.png
@@ -41,6 +52,7 @@ def plot(
         if out.suffix.removeprefix(".") not in kinds:
             raise MixedEffectsError(f"--out {out}: give a .png, .pdf or .svg file.")
         figure.savefig(out, dpi=150)
+        print(out)
         return DONE
 
     return work
@@ -51,6 +63,7 @@ def _drawn(plots: Any, kind: str, of: Any) -> Any:
         return plots()
     kinds = [name for name in dir(plots) if not name.startswith("_")]
     if kind not in kinds:
-        hint = suggestion(kind, kinds)
+        hint = f" Did you mean {known!r}?" if (known := _ELSEWHERE.get(kind)) in kinds else ""
+        hint = hint or suggestion(kind, kinds)
         raise MixedEffectsError(f"There is no plot {kind!r}.{hint} There are {', '.join(kinds)}.")
     return getattr(plots, kind)(*of)

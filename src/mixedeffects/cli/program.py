@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -78,9 +79,28 @@ def _failed(message: str, status: int = BAD_INPUT) -> int:
 
 def _one_line(error: MixedEffectsError) -> str:
     if not isinstance(error, FormulaError) or error.text is None:
-        return " ".join(str(error).split())
-    place = "" if error.position is None else f" at {error.text[error.position :]!r}"
-    return " ".join(f"{error.reason}{place} in the formula {error.text!r}".split())
+        return _as_options(" ".join(str(error).split()))
+    place = f" (formula {error.text!r})"
+    if error.position is not None:
+        place = f" at {error.text[error.position :]!r} in the formula {error.text!r}"
+    return " ".join(f"{_as_options(error.reason)}{place}".split())
+
+
+_ARGUMENTS = re.compile(
+    r"\b(family|link|dispersion|zero_inflation|quadrature|weights|offset|random|new_levels"
+    r"|interval)=(?:'([^']*)')?"
+)
+
+
+def _as_options(message: str) -> str:
+    """Arguments of the Python functions as the options that they are here."""
+    message = message.replace("compare(..., refit=True)", "--refit").replace("reml=False", "--ml")
+    return _ARGUMENTS.sub(_option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+    value = "" if found[2] is None else f" {found[2]}"
+    return f"--{found[1].replace('_', '-')}{value}"
 
 
 def _usage(error: Exception) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.data.frames import Columns, FrameKind, open_source, read_columns
-from mixedeffects.errors import DataError, NewLevelError
+from mixedeffects.errors import ColumnNotFoundError, DataError, NewLevelError
 from mixedeffects.formula.effects import RandomSpec
 from mixedeffects.formula.grammar import ParsedFormula
 from mixedeffects.formula.grouping import new_labels
@@ -184,15 +184,22 @@ class DesignSpec:
         names = [*self.fixed.columns]
         names += [c for spec in self.offsets for c in spec.columns]
         names += [offset] if isinstance(offset, str) else []
-        names += self.parsed.random_columns if random else ()
         names += self._response_columns if response else ()
+        of_groups = [c for c in self.parsed.random_columns if c not in names] if random else []
+        names += of_groups
         source = open_source(new_data) if not isinstance(new_data, Columns) else new_data
         if not names:
             # any column tells the number of rows
             names = list(source.available if isinstance(source, Columns) else source.names)[:1]
             columns = read_columns(source, names)
             return Columns({}, columns.n_rows, columns.frame, columns.available)
-        return read_columns(source, names)
+        try:
+            return read_columns(source, names)
+        except ColumnNotFoundError as error:
+            if error.column not in of_groups:
+                raise
+            hint = "With random='population' the columns of the groups are not needed."
+            raise ColumnNotFoundError(error.column, error.available, hint) from None
 
     def _total_offset(
         self, values: Values, offset: Any, given: Array | None, rows: NDArray[np.intp]

@@ -55,3 +55,13 @@ def test_ties_within_reach_have_their_mean():
 @pytest.mark.parametrize("x", [np.zeros(50), np.repeat([0.0, 1.0, 2.0], 20), np.empty(0)])
 def test_nothing_is_smoothed_over_three_places(x):
     assert [len(part) for part in smooth(x, x)] == [0, 0]
+
+
+def test_a_gap_is_crossed_in_a_straight_line():
+    rng = np.random.default_rng(5)
+    x = np.concatenate([rng.uniform(0.0, 0.1, 60), rng.uniform(0.8, 1.0, 140)])
+    places, values = smooth(x, rng.normal(size=200))
+    assert np.isin(places, x).all()
+    assert places[0] == x.min()
+    assert places[-1] == x.max()
+    assert np.abs(values).max() < 0.6
