@@ -66,6 +66,7 @@ def test_means_and_call_of_a_linear_fit(tmp_path, undrawn):
     assert "reml=False" in text
     assert "fitted by maximum likelihood" in text
     assert "Patterson" not in text
+    assert "Crainiceanu, C. M., &amp; Ruppert, D. (2004)" in text
 
 
 def test_ordered_categories_leave_out_what_they_lack(tmp_path):
@@ -117,6 +118,8 @@ def test_fits_side_by_side(sleep, tmp_path, undrawn):
     found = [row[place] for row in compared[2:]]
     np.testing.assert_allclose(list(map(float, found)), table["statistic"][1:], rtol=1e-4)
     assert text.count("ML (refitted)") == 3
+    assert text.count("<h3>References</h3>") == 1
+    assert "after refitting by maximum likelihood" in text
 
 
 def test_fits_that_cannot_be_compared_say_why(sleep, tmp_path, undrawn):

@@ -9,7 +9,8 @@ from mixedeffects.model.comparison import compare
 from mixedeffects.model.reporting.attempts import attempt
 from mixedeffects.model.reporting.reported import AbstractReported
 from mixedeffects.show.report.data import data_summary
-from mixedeffects.show.report.elements import Section, heading, table
+from mixedeffects.show.report.elements import Section, table
+from mixedeffects.show.report.methods import COMPARED, with_references
 from mixedeffects.show.report.page import page
 from mixedeffects.show.report.provenance import provenance
 from mixedeffects.show.report.sheets import sheet
@@ -21,13 +22,15 @@ def comparison_page(parts: Sequence[AbstractReported]) -> str:
     names = [f"Model {i}" for i in range(1, len(parts) + 1)]
     named = list(zip(names, parts, strict=True))
     compared = attempt("Tests of the models against each other are", lambda: _compared(parts))
-    methods = [heading(name) + part.methods() for name, part in named]
+    methods = [(name, part.methods(brief=True)) for name, part in named]
+    if "</table>" in compared:
+        methods.append(("Comparison", COMPARED[all(part.refits for part in parts)]))
     sections = [
         Section("Models", (table(_models(named)), compared)),
         Section("Side by side", (table(_beside(named), sortable=False),)),
         Section("Data", data_summary(parts[0].design)),
         *(Section(f"{name}: {part.design.formula}", part.brief()) for name, part in named),
-        Section("Methods", tuple(methods)),
+        Section("Methods", (with_references(*methods),)),
         Section("How to make it again", provenance(_call(parts))),
     ]
     title = f"Comparison of {len(parts)} models of {parts[0].design.response}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from math import isfinite
 from typing import Any
 
@@ -71,10 +71,14 @@ class ReportedFit(AbstractReported):
             return left_out(
                 "Tests of the random effects are", "each takes a fit of its own; test_random()"
             )
-        columns = table_columns(self.face.test_random())
+        columns = self._tested
         note = "Each left out in turn; the likelihood ratio's reference is that at the boundary."
         shown = {n: v for n, v in columns.items() if n != "p_naive"}
         return table(sheet("Tests of the random effects", shown, [note]))
+
+    @cached_property
+    def _tested(self) -> dict[str, list[Any]]:
+        return table_columns(self.face.test_random())
 
     @property
     def _quick(self) -> bool:
@@ -151,14 +155,19 @@ class ReportedFit(AbstractReported):
 
     # -- words -----------------------------------------------------------------------------
 
-    def methods(self) -> str:
+    def methods(self, brief: bool = False) -> str:
+        fit, freedom = self.face._fit, self.face._freedom(None)
+        if brief:
+            return methods(fit, freedom, frozenset())
+        tested = bool(self.face.estimates.terms) and self._quick
+        tested = tested and self._gives(lambda: self._tested)
         used = {
             "r2": self._gives(self.face.r2),
             "means": bool(self.variables()[0]),
-            "random tests": bool(self.face.estimates.terms) and self._quick,
+            "random tests": tested,
+            "exact tests": tested and "exact" in str(self._tested["reference"]),
         }
-        told = frozenset(name for name, holds in used.items() if holds)
-        return methods(self.face._fit, self.face._freedom(None), told)
+        return methods(fit, freedom, frozenset(name for name, holds in used.items() if holds))
 
     @staticmethod
     def _gives(make: Callable[[], Any]) -> bool:

@@ -58,7 +58,7 @@ class ReportedPosterior(AbstractReported):
         shows = "Caterpillar plot: effects of the levels in order, with 95% intervals."
         yield drawn("Random effects", shows, plots.random_effects)
 
-    def methods(self) -> str:
+    def methods(self, brief: bool = False) -> str:
         return posterior_methods(self.face._sampled)
 
     def statistics(self) -> Mapping[str, str]:

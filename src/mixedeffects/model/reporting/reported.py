@@ -28,6 +28,7 @@ from mixedeffects.show.report.elements import (
     table,
 )
 from mixedeffects.show.report.mathematics import equations
+from mixedeffects.show.report.methods import with_references
 from mixedeffects.show.report.provenance import provenance
 from mixedeffects.show.report.sheets import sheet
 from mixedeffects.show.report.words import description
@@ -72,8 +73,8 @@ class AbstractReported(ABC):
         """Figures, the most telling first."""
 
     @abstractmethod
-    def methods(self) -> str:
-        """The methods paragraph."""
+    def methods(self, brief: bool = False) -> str:
+        """The methods paragraph; ``brief``, where the page has but the main parts."""
 
     @abstractmethod
     def statistics(self) -> Mapping[str, str]:
@@ -124,7 +125,7 @@ class AbstractReported(ABC):
             Section("Marginal means", self.means()),
             Section("Random effects of the levels", self.levels()),
             Section("Checks", self.checked()),
-            Section("Methods", (self.methods(),)),
+            Section("Methods", (with_references(("", self.methods())),)),
             Section("How to make it again", provenance(self.call)),
         ]
 

@@ -23,11 +23,24 @@ _TESTS = {
     "degrees of freedom (Satterthwaite 1946; Fai & Cornelius 1996)",
     "asymptotic": "tests of fixed effects are Wald z and χ² tests",
 }
+_RATIOS = (
+    "Random effects were tested by likelihood ratios whose reference distributions count with "
+    "variances that cannot be negative (Self & Liang 1987; Stram & Lee 1994)."
+)
+COMPARED = {
+    True: "Nested models were compared by likelihood ratios, REML fits with different fixed "
+    "effects after refitting by maximum likelihood; where variances are zero under the smaller "
+    "model the reference is a mixture of χ² distributions (Self & Liang 1987; Stram & Lee 1994). "
+    "Others are compared by AIC (Akaike 1974) and BIC (Schwarz 1978).",
+    False: "Models were compared by their expected log predictive densities, by leave-one-out "
+    "cross-validation with importance sampling (Vehtari et al. 2017).",
+}
+"""How fits are compared, and how posteriors are."""
 SOFTWARE = f"mixedeffects {__version__} for Python {python_version()}"
 
 
 def methods(fit: Fit | GeneralFit, freedom: AbstractFreedom, used: frozenset[str]) -> str:
-    """The paragraph and its references.
+    """The paragraph as text.
 
     Parameters
     ----------
@@ -35,14 +48,17 @@ def methods(fit: Fit | GeneralFit, freedom: AbstractFreedom, used: frozenset[str
     freedom
         Of the tests.
     used
-        What else the page has: ``"r2"``, ``"means"``, ``"random tests"``.
+        What else the page has: ``"r2"``, ``"means"``, ``"random tests"``, ``"exact tests"``.
     """
-    return _with_references(" ".join(_sentences(fit, freedom, used)))
+    return " ".join(_sentences(fit, freedom, used))
 
 
-def _with_references(text: str) -> str:
-    """A paragraph with the references that it cites."""
-    return paragraph(text, "methods") + heading("References") + numbered(cited(text))
+def with_references(*paragraphs: tuple[str, str]) -> str:
+    """Paragraphs, each below its heading where it has one, and one list of what they cite."""
+    shown = "".join(
+        (heading(title) if title else "") + paragraph(text, "methods") for title, text in paragraphs
+    )
+    return shown + heading("References") + numbered(cited(" ".join(t for _, t in paragraphs)))
 
 
 def _sentences(
@@ -52,7 +68,12 @@ def _sentences(
     yield from _formulas(fit.design)
     yield f"{_first_upper(_TESTS[freedom.name])}; intervals are of 95%."
     if "random tests" in used:
-        yield _random_tests(fit)
+        yield _RATIOS
+    if "exact tests" in used:
+        yield (
+            "Tests of single variances are exact in finite samples (Crainiceanu & Ruppert 2004; "
+            "Greven et al. 2008)."
+        )
     if "r2" in used:
         yield (
             "Marginal and conditional R² and intraclass correlations follow Nakagawa and "
@@ -66,7 +87,7 @@ def _sentences(
 
 
 def posterior_methods(sampled: Sampled) -> str:
-    """The paragraph and its references, of a posterior."""
+    """The paragraph of a posterior."""
     design, (chains, draws) = sampled.design, sampled.shape
     kind = "a Bayesian linear mixed model" if sampled.is_linear else "a Bayesian mixed model"
     family = "" if sampled.is_linear else f" ({sampled.family.describe()})"
@@ -87,7 +108,7 @@ def posterior_methods(sampled: Sampled) -> str:
         f"{chains} chains of {draws:,} draws (seed {sampled.settings.seed}) were made{way}.",
         *told,
     ]
-    return _with_references(" ".join(told))
+    return " ".join(told)
 
 
 def _opening(design: Design) -> str:
@@ -139,15 +160,6 @@ def _estimation(fit: Fit | GeneralFit) -> str:
     return (
         f"{by} with adaptive Gauss–Hermite quadrature of {fit.quadrature} nodes "
         "(Pinheiro & Bates 1995)"
-    )
-
-
-def _random_tests(fit: Fit | GeneralFit) -> str:
-    exact = ", exact in finite samples for single variances (Crainiceanu & Ruppert 2004)"
-    return (
-        "Random effects were tested by likelihood ratios whose reference distributions count with "
-        "variances that cannot be negative (Self & Liang 1987; Stram & Lee 1994)"
-        f"{exact if isinstance(fit, Fit) else ''}."
     )
 
 
