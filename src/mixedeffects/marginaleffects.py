@@ -20,6 +20,7 @@ from mixedeffects.effects.general_rows import new_general_rows, user_coefficient
 from mixedeffects.effects.general_targets import target_of
 from mixedeffects.effects.rows import new_rows
 from mixedeffects.errors import ModelError
+from mixedeffects.fitting.estimates import prefix_of
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_estimates import coefficient_covariance
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -143,10 +144,8 @@ def _covariance(fit: Fit | GeneralFit) -> Floats:
 
 
 def _names(fit: Fit | GeneralFit) -> list[str]:
-    if isinstance(fit, Fit):
-        return list(fit.estimates.x_names)
     return [
-        name if part.name == "conditional" else f"{part.name}: {name}"
+        f"{prefix_of(part.name)}{name}"
         for part in fit.estimates.components
         for name in part.x_names
     ]

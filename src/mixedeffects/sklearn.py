@@ -45,6 +45,11 @@ class _MixedEffects(BaseEstimator):  # type: ignore[misc]
     def _family(self) -> Any:
         raise NotImplementedError
 
+    def _check_given(self, y: ArrayLike | None) -> None:
+        if y is None:
+            name = type(self).__name__
+            raise DataError(f"{name} requires y to be passed, but the target y is None.")
+
     def _fit(self, X: Any, y: NDArray[Any], groups: ArrayLike | None) -> Self:
         self.fit_: Any = None
         if self.formula is not None:
@@ -164,10 +169,7 @@ class MixedEffectsRegressor(RegressorMixin, _MixedEffects):  # type: ignore[misc
         groups : array (n,), optional
             The group of each row, where there is no formula.
         """
-        if y is None:
-            raise DataError(
-                "MixedEffectsRegressor requires y to be passed, but the target y is None."
-            )
+        self._check_given(y)
         response = column_or_1d(
             check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), warn=True
         )
@@ -228,10 +230,7 @@ class MixedEffectsClassifier(ClassifierMixin, _MixedEffects):  # type: ignore[mi
 
     def fit(self, X: Any, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Fit the model; see `MixedEffectsRegressor.fit`, with y of two classes."""
-        if y is None:
-            raise DataError(
-                "MixedEffectsClassifier requires y to be passed, but the target y is None."
-            )
+        self._check_given(y)
         check_classification_targets(y)
         labels = column_or_1d(y, warn=True)
         check_consistent_length(X, labels)

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.bayes.diagnostics import ess_mean
-from mixedeffects.bayes.quantities import named_draws, prefix_of, sigma_name
+from mixedeffects.bayes.quantities import named_draws, sigma_name
 from mixedeffects.bayes.sampled import Sampled
 from mixedeffects.bayes.savage_dickey import density_ratio
 from mixedeffects.bayes.summaries import summary
 from mixedeffects.data.frames import FrameKind, make_table
 from mixedeffects.errors import FormulaError, ModelError
+from mixedeffects.fitting.estimates import prefix_of
 from mixedeffects.inference.expressions import equations
 from mixedeffects.inference.wald import check_level
 

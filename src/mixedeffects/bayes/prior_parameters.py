@@ -16,11 +16,11 @@ from mixedeffects.bayes.prior_defaults import (
     size_of,
 )
 from mixedeffects.bayes.priors import LKJ
-from mixedeffects.bayes.quantities import prefix_of
 from mixedeffects.bayes.shared_priors import Coordinate, coordinates_of
 from mixedeffects.covariance import AbstractCovariance
 from mixedeffects.families import AbstractFamily, Response
 from mixedeffects.families.base import Extras
+from mixedeffects.fitting.estimates import prefix_of
 from mixedeffects.fitting.fit import term_arrays
 from mixedeffects.fitting.general_estimates import extra_names
 from mixedeffects.formula.design import Design

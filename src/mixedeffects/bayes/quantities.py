@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mixedeffects.bayes.sampled import Sampled, TermDraws
 from mixedeffects.covariance import build
+from mixedeffects.fitting.estimates import prefix_of
 from mixedeffects.formula.effects import RandomDesign
 
 Floats = NDArray[np.float64]
@@ -128,8 +129,3 @@ def named_draws(sampled: Sampled, most: int | None = None) -> Iterator[tuple[str
 def sigma_name(sampled: Sampled) -> str:
     """Of σ, as priors are addressed: with its component where a coefficient has the short name."""
     return "dispersion: sigma" if "sigma" in sampled.parts[0].x_names else "sigma"
-
-
-def prefix_of(component: str) -> str:
-    """What names begin with that are not of the conditional predictor."""
-    return "" if component == "conditional" else f"{component}: "

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mixedeffects.bayes.diagnostics import ess_mean
 from mixedeffects.bayes.priors import Normal
-from mixedeffects.bayes.quantities import prefix_of
 from mixedeffects.bayes.sampled import Sampled
 from mixedeffects.errors import ModelError
+from mixedeffects.fitting.estimates import prefix_of
 
 Floats = NDArray[np.float64]
 

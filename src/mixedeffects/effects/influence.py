@@ -21,7 +21,7 @@ from mixedeffects.effects.residuals import residuals
 from mixedeffects.effects.rows import row_labels
 from mixedeffects.errors import ModelError
 from mixedeffects.fitting.deletion import Deleted, Deletions
-from mixedeffects.fitting.estimates import RandomTermEstimate
+from mixedeffects.fitting.estimates import RandomTermEstimate, prefix_of
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_deletion import GeneralDeletions
 from mixedeffects.fitting.general_fit import GeneralFit
@@ -263,8 +263,7 @@ def _summarized(
         reasons=tuple(reasons),
         x_names=fit.estimates.x_names,
         deviation_names=tuple(
-            ("" if term.component == "conditional" else f"{term.component}: ")
-            + f"sd({name} | {term.group})"
+            f"{prefix_of(term.component)}sd({name} | {term.group})"
             for term in fit.estimates.terms
             for name in _shown(term)
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,8 +18,6 @@ from mixedeffects.families.response import Column, Response
 Predictors = tuple[Array, ...]
 # Rows whose intermediate arrays stay in the cache.
 _BLOCK = 1 << 13
-# No sum over a support is longer.
-_LONGEST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,54 +342,3 @@ def _as_derivatives(found: Partials, shape: tuple[int, ...]) -> Derivatives:
 
 def _shaped(values: Array, shape: tuple[int, ...]) -> Array:
     return values if values.shape == shape else np.broadcast_to(values, shape)
-
-
-# -------------------------------------------------------------------- sums over a support
-def cdf_by_sum(family: AbstractFamily, response: Response, predictors: Predictors) -> Array:
-    """Distribution function (n,) of a family of counts, by adding its probabilities.
-
-    The values from 0 to y of as many rows at a time as `_LONGEST` of them allow are one response.
-    """
-    ends = np.cumsum(response.y + 1.0)
-    pieces = np.searchsorted(ends, np.arange(_LONGEST, ends[-1] if len(ends) else 0.0, _LONGEST))
-    edges = np.unique([0, *pieces, len(ends)])
-    parts = [
-        _summed_below(family, response, predictors, np.arange(first, last))
-        for first, last in pairwise(edges)
-    ]
-    return np.minimum(np.concatenate([np.empty(0), *parts]), 1.0)
-
-
-def _summed_below(
-    family: AbstractFamily, response: Response, predictors: Predictors, rows: NDArray[np.intp]
-) -> Array:
-    """Sums of the probabilities of 0 … y of the given rows."""
-    counts = response.y[rows].astype(np.intp) + 1
-    starts = np.cumsum(counts) - counts
-    repeated = np.repeat(rows, counts)
-    values = (np.arange(len(repeated)) - np.repeat(starts, counts)).astype(float)
-    trials = None if response.trials is None else response.trials[repeated]
-    points = tuple(p[repeated] if np.ndim(p) else p for p in predictors)
-    density = np.exp(family.log_density(family.response(values, trials), points))
-    summed: Array = np.add.reduceat(density, starts)
-    return summed
-
-
-def draw_by_sum(
-    family: AbstractFamily,
-    rng: np.random.Generator,
-    response: Response,
-    predictors: Predictors,
-    least: int = 0,
-) -> Array:
-    """Draws (n,) from a family of counts, by inversion of its distribution function."""
-    u = rng.random(response.y.shape)
-    drawn = np.full(response.y.shape, float(least))
-    for k in range(least, _LONGEST):
-        at_k = family.response(np.full(u.shape, float(k)), response.trials)
-        u -= np.exp(family.log_density(at_k, predictors))
-        above = u > 0
-        if not above.any():
-            break
-        drawn += above
-    return drawn

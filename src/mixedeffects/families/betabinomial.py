@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.families.base import AbstractFamily, Predictors, cdf_by_sum
+from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.beta import draw_beta
 from mixedeffects.families.binomial import (
     PROBABILITY_LINKS,
@@ -18,6 +18,7 @@ from mixedeffects.families.binomial import (
 from mixedeffects.families.jets import Array, Partials, Wanted, variables
 from mixedeffects.families.response import Response
 from mixedeffects.families.special import log_expit, log_rising
+from mixedeffects.families.sums import cdf_by_sum
 
 
 @dataclass(frozen=True)

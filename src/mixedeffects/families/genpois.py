@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mixedeffects.families.base import AbstractFamily, Predictors, cdf_by_sum, draw_by_sum
+from mixedeffects.families.base import AbstractFamily, Predictors
 from mixedeffects.families.jets import Array, Partials, Wanted, exp, log, variables
 from mixedeffects.families.poisson import COUNT_LINKS, count_response, count_start
 from mixedeffects.families.response import Response
 from mixedeffects.families.special import expm1
+from mixedeffects.families.sums import cdf_by_sum, draw_by_sum
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,11 @@ from mixedeffects.fitting.solve import Solution
 Floats = NDArray[np.float64]
 
 
+def prefix_of(component: str) -> str:
+    """What names begin with that are not of the conditional predictor."""
+    return "" if component == "conditional" else f"{component}: "
+
+
 @dataclass(frozen=True, slots=True)
 class TermNames:
     """What a random term is called: its text, group, structure, columns (k,), levels (L,).

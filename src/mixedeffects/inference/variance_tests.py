@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mixedeffects.errors import ModelError
+from mixedeffects.fitting.estimates import prefix_of
 from mixedeffects.fitting.fit import Fit
 from mixedeffects.fitting.general_fit import GeneralFit
 from mixedeffects.fitting.joint_mode import check_likelihood
@@ -102,10 +103,13 @@ def _general_test(
             ratio = simulated(ratio, test.p_value, test.std_error, test.text)
     else:
         ratio = general_ratio(small, fit, carry(small, fit))
-    prefix = "" if component == "conditional" else f"{component}: "
     own = small.estimates
     return VarianceTest(
-        prefix + reduction.term, reduction.left, own.objective, own.n_parameters, ratio
+        prefix_of(component) + reduction.term,
+        reduction.left,
+        own.objective,
+        own.n_parameters,
+        ratio,
     )
 
 

@@ -15,6 +15,7 @@ from mixedeffects.effects.random import covariance_table
 from mixedeffects.errors import ModelError
 from mixedeffects.inference.wald import coefficient_table
 from mixedeffects.model.values import Values
+from mixedeffects.show.plots.fixed_effects import coefficient_names
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,12 +29,6 @@ class PaperTables(Values):
         from pandas import DataFrame
 
         table = coefficient_table(self.estimates, self._freedom(None), 0.95)
-        names = list(table["term"])
-        if "component" in table:
-            names = [
-                name if component == "conditional" else f"{component}: {name}"
-                for component, name in zip(table["component"], names, strict=True)
-            ]
         columns = {
             "b": "estimate",
             "se": "std_error",
@@ -43,7 +38,7 @@ class PaperTables(Values):
             "ci95u": "conf_high",
         }
         values = {theirs: np.asarray(table[ours], float) for theirs, ours in columns.items()}
-        return DataFrame(values, index=names).rename_axis("Coefficient")
+        return DataFrame(values, index=coefficient_names(table)).rename_axis("Coefficient")
 
     @property
     def __maketables_depvar__(self) -> str:

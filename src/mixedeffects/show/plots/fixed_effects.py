@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mixedeffects.errors import ModelError, suggestion
+from mixedeffects.fitting.estimates import prefix_of
 from mixedeffects.show.formats import counted
 from mixedeffects.show.plots.figures import new_axes, rows_height
 from mixedeffects.show.plots.intervals import interval_rows, without
@@ -56,10 +57,7 @@ def coefficient_names(table: Mapping[str, Any]) -> list[str]:
     """Terms, after their predictor where it is not the conditional one."""
     terms = list(table["term"])
     components = table.get("component", ["conditional"] * len(terms))
-    return [
-        term if component == "conditional" else f"{component}: {term}"
-        for component, term in zip(components, terms, strict=True)
-    ]
+    return [f"{prefix_of(own)}{term}" for own, term in zip(components, terms, strict=True)]
 
 
 def _component(name: str) -> str:
