@@ -25,10 +25,11 @@ def comparison_page(parts: Sequence[AbstractReported]) -> str:
     methods = [(name, part.methods(brief=True)) for name, part in named]
     if "</table>" in compared:
         methods.append(("Comparison", COMPARED[all(part.refits for part in parts)]))
+    widest = max(parts, key=lambda part: len(part.design.columns.columns))
     sections = [
         Section("Models", (table(_models(named)), compared)),
         Section("Side by side", (table(_beside(named), sortable=False),)),
-        Section("Data", data_summary(parts[0].design)),
+        Section("Data", data_summary(widest.design)),
         *(Section(f"{name}: {part.design.formula}", part.brief()) for name, part in named),
         Section("Methods", (with_references(*methods),)),
         Section("How to make it again", provenance(_call(parts))),
