@@ -389,3 +389,19 @@ def test_dates_as_levels_are_noted(of_type):
 def test_a_response_that_was_read_as_text(values, says):
     with pytest.raises(DataError, match=says):
         build_design("x ~ y + (1 | g)", numbers_as_text(values))
+
+
+def test_groups_that_are_the_same_are_noted():
+    data = {
+        "y": np.arange(12.0),
+        "child": np.repeat([1, 2, 3, 4], 3),
+        "school": np.repeat(["a", "a", "b", "b"], 3),
+        "parent": np.repeat(["w", "z", "x", "y"], 3),
+    }
+    (note,) = build_design("y ~ 1 + (1 | child/school)", data).notes
+    assert note.startswith("'child' and 'child:school' group the rows in the same way")
+    assert len(build_design("y ~ 1 + (1 | child) + (1 | parent)", data).notes) == 1
+    assert build_design("y ~ 1 + (1 | school/child)", data).notes == ()
+    known = {"K": pd.DataFrame(np.eye(4), list("wzxy"), list("wzxy"))}
+    terms = "known(1 | parent, K) + (1 | child)"
+    assert build_design(f"y ~ 1 + {terms}", data, known=known).notes == ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -140,7 +141,25 @@ def build_random(
             groups[term.group] = _group(term, values)
         built.append(_build(term, groups[term.group], made, values, known))
     _check_distinct(terms, [design for design, _ in built], values.text)
+    values.notes.update(_alike([design for design, _ in built]))
     return sorted(built, key=lambda pair: -len(pair[0].levels))
+
+
+def _alike(designs: Sequence[RandomDesign]) -> Iterator[tuple[str, str]]:
+    """Notes of groups that differ in name only, as when ids were nested in what they tell."""
+    for one, two in combinations(designs, 2):
+        if one.group == two.group or len(one.levels) != len(two.levels):
+            continue
+        if one.matrix is not None or two.matrix is not None or not {*one.names} & {*two.names}:
+            continue
+        first = np.zeros(len(one.levels), np.int32)
+        first[one.codes] = two.codes
+        if (first[one.codes] == two.codes).all():
+            yield (
+                f"groups: {one.group} {two.group}",
+                f"{one.group!r} and {two.group!r} group the rows in the same way, so that their"
+                " variances cannot be told apart. Leave one of the terms out.",
+            )
 
 
 def _build(

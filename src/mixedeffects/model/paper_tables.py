@@ -42,7 +42,7 @@ class PaperTables(Values):
 
     @property
     def __maketables_depvar__(self) -> str:
-        return self.design.response
+        return self.design.response.replace("`", "")
 
     @property
     def __maketables_vcov_info__(self) -> dict[str, Any]:
