@@ -95,6 +95,9 @@ def test_same_as_formulaic(terms, data):
     assert design.x_names == tuple(theirs.columns)
     np.testing.assert_allclose(design.X, theirs.to_numpy(float), rtol=1e-12, atol=1e-12)
     assert design.X.flags.c_contiguous
+    again = build_design(f"y ~ {terms} + (1 | g)", data.iloc[::-1])
+    assert again.x_names == design.x_names
+    np.testing.assert_allclose(again.X, design.X[::-1], rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("effects", ["f", "0 + f", "x + f", "x*f", "f:x", "0 + x:f", "x + f:x"])

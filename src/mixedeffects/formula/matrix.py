@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mixedeffects.errors import FormulaError, MixedEffectsError
+from mixedeffects.formula.plain import Coding, Recipe, coding, multiply, recipe_of
 from mixedeffects.formula.terms import formula_columns
 from mixedeffects.formula.values import Values
 
@@ -109,11 +110,28 @@ def build_matrix(
     DataError, FormulaError
         If the terms cannot be evaluated, or a value is not finite.
     """
-    made = _materialize(formula, values)
-    matrix: Array = made.__wrapped__
-    spec = _spec_of(made.model_spec)
+    code = coding(formula, values)
+    if code in _REMEMBERED:
+        recipe, spec = _REMEMBERED[code]
+        matrix: Array = multiply(recipe, values)
+    else:
+        made = _materialize(formula, values)
+        matrix, spec = made.__wrapped__, _spec_of(made.model_spec)
+        if code is not None:
+            _remember(code, spec)
     _check_finite(matrix, spec.names, spec.columns, values, what)
     return matrix, spec
+
+
+# The next fit of a formula whose levels are the same does not ask formulaic again.
+_REMEMBERED: dict[Coding | None, tuple[Recipe, MatrixSpec]] = {}
+_ROOM = 64
+
+
+def _remember(code: Coding, spec: MatrixSpec) -> None:
+    if len(_REMEMBERED) >= _ROOM:
+        _REMEMBERED.clear()
+    _REMEMBERED[code] = recipe_of(spec.model), spec
 
 
 def _spec_of(model: ModelSpec) -> MatrixSpec:
