@@ -38,8 +38,8 @@ def comparison_page(parts: Sequence[AbstractReported]) -> str:
     return page(title, [part.failed(name) for name, part in named], sections)
 
 
-# What other tables say, or what would mislead beside the p values that are right.
-_APART = ("formula", "family", "objective", "p_naive")
+# What other tables say, or would crowd out or contradict the p values that are right.
+_APART = ("formula", "family", "objective", "aicc", "p_naive")
 
 Named = Sequence[tuple[str, AbstractReported]]
 
