@@ -1,4 +1,4 @@
-"""Posteriors beside long runs of plain PyMC models under identical priors.
+"""Posteriors beside long runs of plain PyMC models, and of rstanarm, under identical priors.
 
 The references and the script that made them are in tests/reference/bayes. Both sides err: a
 difference is judged by their two Monte Carlo errors together. Of some 35 parameters with four
@@ -16,7 +16,7 @@ import mixedeffects as me
 from mixedeffects.bayes.libraries import arviz
 from mixedeffects.bayes.quantities import named_draws
 
-REFERENCE = Path(__file__).parents[1] / "reference" / "bayes" / "posteriors.json"
+REFERENCES = Path(__file__).parents[1] / "reference" / "bayes"
 ERRORS = 4.0
 FIRST_IDS = 80
 P = me.priors
@@ -81,7 +81,30 @@ def wine():
     return "rating ~ temp + contact + (1 | judge)", me.datasets.load("wine"), "cumulative", priors
 
 
-MODELS = (sleepstudy, penicillin, cbpp, verbagg, epil2, wine)
+def grouseticks():
+    """Against rstanarm: the default prior of the intercept is at the means, as there."""
+    data = me.datasets.load("grouseticks")
+    data["above"] = (data["HEIGHT"] - 460) / 100
+    data["YEAR"] = data["YEAR"].astype(str)
+    priors = {
+        "b": P.Normal(0, 2),
+        "above": P.Normal(0, 3),
+        "sd": P.Gamma(2, 2),
+    }
+    formula = "TICKS ~ YEAR + above + (1 | BROOD) + (1 | LOCATION) + (1 | INDEX)"
+    return formula, data, "poisson", priors
+
+
+MODELS = (
+    *(sleepstudy, penicillin, cbpp, verbagg, epil2, wine),
+    pytest.param(grouseticks, marks=pytest.mark.slow),
+)
+
+
+def reference(name):
+    """Summaries of each parameter."""
+    file = "rstanarm.json" if name == "grouseticks" else "posteriors.json"
+    return json.loads((REFERENCES / file).read_text())["posteriors"][name]["parameters"]
 
 
 def draws_of(post):
@@ -103,12 +126,14 @@ def draws_of(post):
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_posterior_is_that_of_the_textbook_model(model):
     formula, data, family, priors = model()
-    post = me.sample(
-        formula, data, family=family, priors=priors, draws=1500, seed=11, progress=False
-    )
-    assert post.converged, post.checks
+    options = {"draws": 1500, "seed": 11, "progress": False, "on_check": "ignore"}
+    post = me.sample(formula, data, family=family, priors=priors, **options)
+    failed = [check for check in post.checks if not check.passed]
+    # where nested factors vie a few of thousand trajectories diverge, and summaries still agree
+    few = 0.005 * post.chains * post.draws if model is grouseticks else 0.0
+    assert all(c.name == "divergences" and c.value <= few for c in failed), failed
     found = draws_of(post)
-    expected = json.loads(REFERENCE.read_text())["posteriors"][model.__name__]["parameters"]
+    expected = reference(model.__name__)
     assert set(expected) <= set(found)
     az = arviz()
     for name, theirs in expected.items():
