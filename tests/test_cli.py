@@ -237,6 +237,7 @@ def test_strict(run, monkeypatch):
         (["fit", SLOPES, "sleepstudy", "--quadrature", "many"], "--quadrature"),
         (["fit", SLOPES, "sleepstudy", "--out", "no/fit.json"], "there is no folder no"),
         (["fit", SLOPES, "sleepstudy", "--save", "no/a.fit"], "there is no folder no"),
+        (["fit", SLOPES, "sleepstudy", "--report", "a.pdf"], "ends in .html"),
         (["fit", SLOPES, "sleepstudy", "--ranef", "a.xlsx"], ".csv, .tsv or .parquet"),
         (["datasets", "sleepstudi"], "Did you mean 'sleepstudy'?"),
     ],

@@ -111,6 +111,10 @@ def fit(
 
         check_targets(tables, out, save, report)
         check_level(level)
+        if report is not None:
+            from mixedeffects.model.reporting import check_page
+
+            check_page(report)
         model = fitted(
             formula,
             data,

@@ -140,3 +140,21 @@ def test_a_posterior_has_its_priors_and_checks(sleep, tmp_path, undrawn):
     assert "Hoffman, M. D." in text
     assert "seed=1" in text
     assert ("does not pass its checks" in text) == (not post.converged)
+
+
+def test_columns_that_only_group_are_no_numbers_and_prose_has_no_backticks(tmp_path, undrawn):
+    rng = np.random.default_rng(2)
+    trials = {
+        "said yes": np.where(rng.random(90) < 0.6, "yes", "no"),
+        "age": rng.uniform(20, 60, 90),
+        "person": np.repeat(np.arange(101, 116), 6),
+        "week": np.tile(np.arange(6.0), 15),
+    }
+    fit = me.fit("`said yes` ~ age + week + (1 | person)", trials, family="binomial")
+    text = page_of(tmp_path, fit)
+    assert "said yes: no or yes (Bernoulli distributed)." in text
+    assert "Mixed model of said yes" in text
+    assert ["person", "levels", "15 levels"] in cells(text, "Variables")
+    over = me.fit("age ~ week + (1 | week) + (1 | person)", trials, on_check="ignore")
+    kinds = {row[0]: row[1] for row in cells(page_of(tmp_path, over), "Variables")}
+    assert kinds["week"] == "numbers"

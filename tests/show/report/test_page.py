@@ -95,6 +95,8 @@ def test_names_are_never_markup(tmp_path):
 def test_what_is_no_fit_is_refused(sleep, tmp_path):
     with pytest.raises(ModelError, match="no fit"):
         me.report(tmp_path / "none.html")
+    with pytest.raises(ModelError, match=r"ends in \.html, not"):
+        me.report(tmp_path / "none.pdf", sleep)
     with pytest.raises(ModelError, match="DataFrame in place 2"):
         me.report(tmp_path / "none.html", sleep, me.datasets.load("sleepstudy"))
     assert not list(tmp_path.iterdir())

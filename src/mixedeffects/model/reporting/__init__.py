@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mixedeffects.model.mixed_fit import MixedFit
     from mixedeffects.model.posterior import Posterior
 
-__all__ = ["report"]
+__all__ = ["check_page", "report"]
 
 
 def report(path: str | Path, *fits: MixedFit | Posterior) -> None:
@@ -39,7 +39,7 @@ def report(path: str | Path, *fits: MixedFit | Posterior) -> None:
     Raises
     ------
     ModelError
-        Without a fit, or for what is none.
+        Without a fit, for what is none, or for a path of another kind of file.
     OSError
         If the file cannot be written; one that was there stays as it was.
 
@@ -56,10 +56,25 @@ def report(path: str | Path, *fits: MixedFit | Posterior) -> None:
     """
     if not fits:
         raise ModelError("report was given no fit: me.report('report.html', fit).")
+    check_page(path)
     parts = [_reported(fit, place) for place, fit in enumerate(fits, start=1)]
     with replacing(path) as temporary:
         text = _one(parts[0]) if len(parts) == 1 else comparison_page(parts)
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_page(path: str | Path) -> None:
+    """Refuse a path that says another kind of file.
+
+    Raises
+    ------
+    ModelError
+    """
+    if Path(path).suffix.lower() not in (".html", ".htm"):
+        raise ModelError(
+            f"A report is a page: give a path that ends in .html, not {str(path)!r}. A browser"
+            " prints it as PDF."
+        )
 
 
 def _one(part: AbstractReported) -> str:

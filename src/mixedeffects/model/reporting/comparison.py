@@ -14,6 +14,7 @@ from mixedeffects.show.report.methods import COMPARED, with_references
 from mixedeffects.show.report.page import page
 from mixedeffects.show.report.provenance import provenance
 from mixedeffects.show.report.sheets import sheet
+from mixedeffects.show.report.words import response_name
 from mixedeffects.show.tables import Table
 
 
@@ -34,7 +35,7 @@ def comparison_page(parts: Sequence[AbstractReported]) -> str:
         Section("Methods", (with_references(*methods),)),
         Section("How to make it again", provenance(_call(parts))),
     ]
-    title = f"Comparison of {len(parts)} models of {parts[0].design.response}"
+    title = f"Comparison of {len(parts)} models of {response_name(parts[0].design)}"
     return page(title, [part.failed(name) for name, part in named], sections)
 
 

@@ -31,7 +31,7 @@ from mixedeffects.show.report.mathematics import equations
 from mixedeffects.show.report.methods import with_references
 from mixedeffects.show.report.provenance import provenance
 from mixedeffects.show.report.sheets import sheet
-from mixedeffects.show.report.words import description
+from mixedeffects.show.report.words import description, response_name
 from mixedeffects.show.summary import Summary
 
 # Levels of a factor whose means are shown, and rows of a table of random effects.
@@ -99,7 +99,7 @@ class AbstractReported(ABC):
 
     @property
     def title(self) -> str:
-        return f"Mixed model of {self.design.response}"
+        return f"Mixed model of {response_name(self.design)}"
 
     def lead(self) -> tuple[str, ...]:
         """What stands first: whether the numbers can be trusted, and the main facts."""

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from mixedeffects.data.frames import Column
 from mixedeffects.formula.design import Design
+from mixedeffects.formula.terms import formula_columns
 from mixedeffects.show import formats
 from mixedeffects.show.report.elements import definitions, paragraph, table
+from mixedeffects.show.report.words import response_name
 from mixedeffects.show.tables import Table
 
 # Levels of a factor that are named.
@@ -30,7 +32,7 @@ def data_summary(design: Design) -> tuple[str, ...]:
 def _rows(design: Design) -> Iterator[tuple[str, str]]:
     used = len(design.y)
     yield "Rows used", f"{used:,} of {design.n_rows:,}"
-    yield "Response", f"{design.response}: {_response(design)}"
+    yield "Response", f"{response_name(design)}: {_response(design)}"
 
 
 def _response(design: Design) -> str:
@@ -53,11 +55,22 @@ def _dropped(design: Design) -> str:
 
 
 def _variables(design: Design) -> Table:
+    groups = _only_groups(design)
+    used = {name: column.take(design.rows) for name, column in design.columns.columns.items()}
     rows = tuple(
-        (name, *_described(column.take(design.rows)))
-        for name, column in design.columns.columns.items()
+        (name, *_described(column.as_group() if name in groups else column))
+        for name, column in used.items()
     )
     return Table("Variables", ("Column", "Kind", "Values"), rows, 3)
+
+
+def _only_groups(design: Design) -> set[str]:
+    """Columns that only say which rows belong together: their numbers are names."""
+    parsed = [own.spec.parsed for own in (design, *design.others.values())]
+    terms = [term for one in parsed for term in one.random]
+    told = {name for one in parsed for name in one.fixed_columns}
+    told |= set(formula_columns(term.formula for term in terms))
+    return {name for term in terms for name in term.group} - told
 
 
 def _described(column: Column) -> tuple[str, str]:

@@ -12,8 +12,8 @@ def letter(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """Upright text, such as the name of a column."""
-    return f"<mtext>{escape(text)}</mtext>"
+    """Upright text, such as the name of a column, without a formula's backticks."""
+    return f"<mtext>{escape(text.replace('`', ''))}</mtext>"
 
 
 def digits(value: object) -> str:

@@ -16,7 +16,7 @@ from mixedeffects.show import formats
 from mixedeffects.show.general_summary import one_sided
 from mixedeffects.show.report.citations import cited
 from mixedeffects.show.report.elements import heading, numbered, paragraph
-from mixedeffects.show.report.words import listed
+from mixedeffects.show.report.words import listed, response_name
 
 _TESTS = {
     "satterthwaite": "t and F tests of fixed effects use Satterthwaite's approximation to the "
@@ -94,7 +94,7 @@ def posterior_methods(sampled: Sampled) -> str:
     nuts = "diverging" in sampled.draws.stats
     way = " with the No-U-Turn sampler (Hoffman & Gelman 2014)" if nuts else ""
     if sampled.prior_only:
-        told = [f"The draws are of the prior, which {design.response} has not moved."]
+        told = [f"The draws are of the prior, which {response_name(design)} has not moved."]
     else:
         told = [
             "Convergence was judged by rank-normalized split R-hat and effective sample sizes "
@@ -116,7 +116,7 @@ def _opening(design: Design) -> str:
     left_out = design.n_rows - len(design.y)
     counted = formats.counted(left_out, "row")
     without = f"; {counted} with missing values left out" if left_out else ""
-    return f"{design.response} ({len(design.y):,} rows{without}) was analysed by"
+    return f"{response_name(design)} ({len(design.y):,} rows{without}) was analysed by"
 
 
 def _formulas(design: Design) -> Iterator[str]:

@@ -54,9 +54,14 @@ def description(design: Design, family: AbstractFamily) -> tuple[str, ...]:
     return tuple(_sentences(design, family))
 
 
+def response_name(design: Design) -> str:
+    """The response as prose has it, without the backticks that a formula needs."""
+    return design.response.replace("`", "")
+
+
 def _sentences(design: Design, family: AbstractFamily) -> Iterator[str]:
     base = family.base if isinstance(family, ZeroInflated) else family
-    yield f"{design.response}: {_DISTRIBUTIONS.get(base.name, base.name)}."
+    yield f"{response_name(design)}: {_distribution(design, base)}."
     if isinstance(family, ZeroInflated):
         yield (
             "To the zeros of that distribution come extra ones."
@@ -71,6 +76,12 @@ def _sentences(design: Design, family: AbstractFamily) -> Iterator[str]:
         yield from (_random(term, _OTHERS[name]) for term in own.random)
     if design.offset is not None:
         yield "An offset, a part of the predictor whose coefficient is 1, is added."
+
+
+def _distribution(design: Design, family: AbstractFamily) -> str:
+    if family.name == "binomial" and design.trials is not None and (design.trials == 1.0).all():
+        return f"{' or '.join(design.categories) or '0 or 1'} (Bernoulli distributed)"
+    return _DISTRIBUTIONS.get(family.name, family.name)
 
 
 def _what(family: AbstractFamily) -> str:
