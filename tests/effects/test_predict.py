@@ -270,7 +270,7 @@ def test_missing_columns_are_named(setting):
     with pytest.raises(ColumnNotFoundError, match="'x' is not in the data"):
         fit.predict(new_rows().drop(columns="x"))
     without = new_rows().drop(columns="h")
-    with pytest.raises(ColumnNotFoundError, match="'h' is not in the data.*random='population'"):
+    with pytest.raises(ColumnNotFoundError, match=r"'h' is not in the data.*random='population'"):
         fit.predict(without)
     assert fit.predict(without, random="population").shape == (40,)
 
