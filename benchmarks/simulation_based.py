@@ -57,7 +57,6 @@ def ranks(model: Model, number: int) -> dict[str, Any]:
     )
     thinned = np.linspace(0, CHAINS * DRAWS - 1, KEPT).round().astype(int)
     values = {name: draws.ravel()[thinned] for name, draws in named_draws(post._sampled)}
-    values = {name.removeprefix("dispersion: "): own for name, own in values.items()}
     if model.family == "nbinom2":
         values["sigma"] = post._sampled.draws.sigma.ravel()[thinned]
     values["b"] = post._sampled.draws.modes[0].reshape(CHAINS * DRAWS, -1)[thinned, 0]

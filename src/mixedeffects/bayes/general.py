@@ -26,9 +26,9 @@ Floats = NDArray[np.float64]
 # Draws for tuning: the posterior is whitened, and step sizes settle soon.
 TUNE = 300
 # The acceptance at which trajectories in many dimensions cost least (Beskos et al. 2013, Bernoulli
-# 19, 1501-1534); what is asked for in few, where each draw's share in the errors is larger; and
+# 19, 1501-1534); and what is asked for in few, where each draw's share in the errors is larger, and
 # where nested factors vie for one variance, which no standardization at a mode takes up.
-ACCEPTANCE, CAREFUL, NESTED = 0.65, 0.8, 0.9
+ACCEPTANCE, CAREFUL = 0.65, 0.9
 FEW = 100
 # Columns of z that are mapped at a time.
 BLOCK = 512
@@ -82,7 +82,7 @@ def acceptance_for(problem: GeneralProblem, white: Whitening) -> float:
         problem.predictor[f] == problem.predictor[h] and is_nested(one, other)
         for (f, one), (h, other) in combinations(enumerate(problem.groupings), 2)
     ):
-        return NESTED
+        return CAREFUL
     return CAREFUL if white.dimension < FEW else ACCEPTANCE
 
 
